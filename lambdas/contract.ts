@@ -1,0 +1,92 @@
+/**
+ * What the infrastructure (`lib/`) and the functions (`lambdas/`) share, and nothing else: names of
+ * environment variables and metrics, and the shapes of messages. Both sides import them from here.
+ */
+
+/** Environment variables of every function that talks to Postgres. */
+export const databaseEnv = {
+  /** Secrets Manager id of `{"url", "directUrl"}`: the pooled and the direct Postgres URL. */
+  secretId: 'DATABASE_SECRET_ID',
+} as const;
+
+/** Folder of the SQL files inside the migrator's bundle. */
+export const migrationsFolder = 'migrations';
+
+export const scannerEnv = {
+  refreshQueueUrl: 'REFRESH_QUEUE_URL',
+  thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
+  refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
+  claimHoldSeconds: 'CLAIM_HOLD_SECONDS',
+  eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
+} as const;
+
+export const refresherEnv = {
+  thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
+  refreshQueueUrl: 'REFRESH_QUEUE_URL',
+  tokenKeySecretId: 'TOKEN_KEY_SECRET_ID',
+  tokensAtRest: 'TOKENS_AT_REST',
+  providerSecretPrefix: 'PROVIDER_SECRET_PREFIX',
+  attemptHoldSeconds: 'ATTEMPT_HOLD_SECONDS',
+  callTimeoutMs: 'CALL_TIMEOUT_MS',
+  maxInFlight: 'MAX_IN_FLIGHT',
+  retryDelaySeconds: 'RETRY_DELAY_SECONDS',
+  eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
+  warningThreshold: 'WARNING_THRESHOLD',
+  disconnectThreshold: 'DISCONNECT_THRESHOLD',
+  rateLimitThreshold: 'RATE_LIMIT_THRESHOLD',
+  disconnectOnInvalidRefreshToken: 'DISCONNECT_ON_INVALID_REFRESH_TOKEN',
+} as const;
+
+export const notifierEnv = {
+  thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
+  senderEmail: 'SENDER_EMAIL',
+  productName: 'PRODUCT_NAME',
+  appBaseUrl: 'APP_BASE_URL',
+  reconnectPath: 'RECONNECT_PATH',
+  emailHoldSeconds: 'EMAIL_HOLD_SECONDS',
+} as const;
+
+/** Namespace and names of the CloudWatch metrics; the dimensions stand beside each name. */
+export const metricsNamespace = 'Evergrant';
+export const metricNames = {
+  /** Count of claimed rows in a scan. No dimension. */
+  claimed: 'IntegrationsClaimed',
+  /** Count of claimed rows handed to the refresh queue. No dimension. */
+  enqueued: 'IntegrationsEnqueued',
+  /** Count of due rows that a scan left for the next one. No dimension. */
+  leftDue: 'IntegrationsLeftDue',
+  /** Seconds since the longest-expired claimed token expired; 0 when none had. No dimension. */
+  oldestExpiredSeconds: 'OldestExpiredSeconds',
+  /** Count of threshold events published again by the scanner. No dimension. */
+  eventsRelayed: 'ThresholdEventsRelayed',
+  /** Count by `provider`. */
+  refreshed: 'Refreshed',
+  /** Count by `provider` and `class` (transient, permanent, operator). */
+  failed: 'RefreshFailed',
+  /** Count of results that no longer applied to their row, by `provider`. */
+  superseded: 'ResultsSuperseded',
+  /** Count of results that could not be committed before the function's deadline. No dimension. */
+  lost: 'ResultsLost',
+  /** Milliseconds of a call to a token endpoint, by `provider`. */
+  callDuration: 'TokenEndpointDuration',
+  /** Count by `type` of notification. */
+  notified: 'NotificationsWritten',
+  /** Count. No dimension. */
+  emailsSent: 'EmailsSent',
+  /** Count of emails that nobody could get: no address, or no sender configured. No dimension. */
+  emailsSkipped: 'EmailsSkipped',
+  /** Count of emails that SES refused or did not answer for; they are tried again. No dimension. */
+  emailsFailed: 'EmailsFailed',
+} as const;
+
+/** One message on the refresh queue asks for one integration. It carries an id, never a token. */
+export interface RefreshMessage {
+  readonly version: 1;
+  readonly integrationId: string;
+}
+
+/** One message on the threshold event queue names one row of the outbox `evergrant.threshold_events`. */
+export interface ThresholdEventMessage {
+  readonly version: 1;
+  readonly eventId: string;
+}

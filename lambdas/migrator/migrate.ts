@@ -1,0 +1,105 @@
+import { readdir } from 'node:fs/promises';
+import { runner } from 'node-pg-migrate';
+import pg from 'pg';
+import { errorFields, type Logger } from '../observability/logger.ts';
+import { clientConfig } from '../postgres/database.ts';
+import { loadMigrations } from './load-migrations.ts';
+import type { MigrationRequest } from './request.ts';
+
+export interface MigrationReport {
+  readonly direction: MigrationRequest['direction'];
+  /** Names of the migrations that this call ran, in their order. */
+  readonly ran: readonly string[];
+  /** Names of the migrations that are in force now. */
+  readonly applied: readonly string[];
+  /** Names of the migrations that are not. */
+  readonly pending: readonly string[];
+}
+
+/** A migration did not run. What ran before it stays; what it did itself is undone. */
+export class MigrationFailed extends Error {
+  override readonly name = 'MigrationFailed';
+  readonly code = 'migration_failed';
+}
+
+const schema = 'evergrant';
+const table = 'migrations';
+
+/**
+ * Runs migrations over a direct connection (a session advisory lock keeps two runs apart, which a
+ * transaction pooler cannot carry). Throws `MigrationFailed`.
+ */
+export async function migrate(
+  directUrl: string,
+  directory: string,
+  request: MigrationRequest,
+  logger: Logger,
+): Promise<MigrationReport> {
+  const client = new pg.Client(clientConfig(directUrl));
+  await client.connect();
+  try {
+    const ran =
+      request.direction === 'status' ? [] : await run(client, directory, request, request.direction, logger);
+    const applied = await appliedNames(client);
+    const pending = (await names(directory)).filter((name) => !applied.includes(name));
+    return { direction: request.direction, ran, applied, pending };
+  } finally {
+    await client.end();
+  }
+}
+
+async function run(
+  client: pg.Client,
+  directory: string,
+  { count }: MigrationRequest,
+  direction: 'up' | 'down',
+  logger: Logger,
+): Promise<string[]> {
+  let latest = '';
+  const progress = (line: string) => {
+    latest = /### MIGRATION (\S+)/.exec(line)?.[1] ?? latest;
+  };
+  try {
+    const migrations = await runner({
+      dbClient: client,
+      dir: directory,
+      direction,
+      ...(count !== null && { count }),
+      migrationsSchema: schema,
+      createMigrationsSchema: true,
+      migrationsTable: table,
+      migrationLoaderStrategies: [{ extensions: ['.sql'], loader: loadMigrations }],
+      // Each on its own: locks are held no longer than one of them takes.
+      singleTransaction: false,
+      // Two deployments at once: the second waits and then finds nothing to do.
+      advisoryLockMode: 'wait',
+      logger: { info: progress, warn: progress, error: () => undefined },
+    });
+    for (const { name } of migrations) logger.info('migrated', { direction, migration: name });
+    return migrations.map(({ name }) => name);
+  } catch (error) {
+    logger.error('migration failed', { direction, migration: latest, cause: errorFields(error) });
+    const { code = 'no SQLSTATE', message } = error as { code?: string; message: string };
+    throw new MigrationFailed(
+      `Migration ${latest || '(none started)'} ${direction} failed: ${message} (${code}). Nothing of it is left half done that running it again would not finish: mend the cause and run it again.`,
+      { cause: error },
+    );
+  }
+}
+
+async function appliedNames(client: pg.Client): Promise<string[]> {
+  const { rows: known } = await client.query(
+    `SELECT to_regclass('${schema}.${table}') IS NOT NULL AS exists`,
+  );
+  if (!known[0]?.exists) return [];
+  const { rows } = await client.query(`SELECT name FROM ${schema}.${table} ORDER BY id`);
+  return rows.map(({ name }) => name as string);
+}
+
+async function names(directory: string): Promise<string[]> {
+  const files = await readdir(directory);
+  return files
+    .filter((file) => file.endsWith('.up.sql'))
+    .map((file) => file.slice(0, -'.up.sql'.length))
+    .sort();
+}

@@ -1,0 +1,64 @@
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { databaseEnv, notifierEnv } from '../contract.ts';
+import { readEnv, text, wholeNumber } from '../env.ts';
+import { handler as wrap } from '../handler.ts';
+import { parseThresholdEventMessage } from '../messages.ts';
+import { createLogger, errorFields } from '../observability/logger.ts';
+import { InvocationMetrics } from '../observability/metrics.ts';
+import { z } from '../schema.ts';
+import { SecretDatabase } from '../secret-database.ts';
+import { SecretReader } from '../secrets/secret-reader.ts';
+import { Queue } from '../sqs/queue.ts';
+import { notify } from './notify.ts';
+import { EmailSender } from './send-email.ts';
+
+const env = readEnv({
+  databaseSecretId: [databaseEnv.secretId, text],
+  thresholdQueueUrl: [notifierEnv.thresholdQueueUrl, z.url()],
+  senderEmail: [notifierEnv.senderEmail, z.optional(text)],
+  productName: [notifierEnv.productName, text],
+  appBaseUrl: [notifierEnv.appBaseUrl, z.url({ protocol: /^https?$/ })],
+  reconnectPath: [notifierEnv.reconnectPath, text],
+  emailHoldSeconds: [notifierEnv.emailHoldSeconds, wholeNumber(1, 86_400)],
+});
+
+const logger = createLogger();
+const metrics = new InvocationMetrics();
+const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
+const thresholdQueue = new Queue(env.thresholdQueueUrl);
+const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail);
+
+/** Kept back for one email and the statements around it. */
+const reserveMs = 8_000;
+
+/** Tells users what threshold events say. */
+export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
+  const parts = { database, sender, settings: env, logger, metrics };
+  const failed: string[] = [];
+  const malformed: string[] = [];
+  for (const { messageId, receiptHandle, body } of event.Records) {
+    const parsed = parseThresholdEventMessage(body);
+    if (!parsed.ok) {
+      logger.error('malformed message', { messageId, problem: parsed.problem });
+      failed.push(messageId);
+      malformed.push(receiptHandle);
+      continue;
+    }
+    const { eventId } = parsed.message;
+    if (context.getRemainingTimeInMillis() < reserveMs) {
+      failed.push(messageId);
+      continue;
+    }
+    try {
+      const result = await notify(parts, eventId);
+      if (result.done) continue;
+      logger.warn('event not handled', { eventId, reason: result.reason });
+    } catch (error) {
+      logger.error('event failed', { eventId, cause: errorFields(error) });
+    }
+    failed.push(messageId);
+  }
+  // Waiting would not mend a malformed message; five quick receives take it to the dead-letter queue.
+  await thresholdQueue.returnNow(malformed);
+  return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
+});

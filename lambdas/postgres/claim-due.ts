@@ -1,0 +1,57 @@
+import type { Database } from './database.ts';
+import { dueRows } from './due-rows.ts';
+
+/** A claimed row: somebody may start one attempt on it. */
+export interface ClaimedIntegration {
+  readonly id: string;
+  readonly provider: string;
+  readonly expires_at: Date;
+  /** Fencing token: the number of this claim. */
+  readonly claim: string;
+  /** Seconds until the access token expires by the database's clock; negative when it has. */
+  readonly expires_in_seconds: number;
+}
+
+/**
+ * Claims the most urgent due rows and holds them, so that no overlapping scan claims them as well.
+ * `SKIP LOCKED` lets two scans pass each other without waiting; the rows that one skips are the other's.
+ * `after` is where the chunk before ended: a chunk never reads what earlier chunks have claimed.
+ */
+const statement = `
+WITH due AS (
+  SELECT id ${dueRows}
+    AND expires_at >= $3
+  ORDER BY expires_at
+  LIMIT $4
+  FOR UPDATE SKIP LOCKED
+), claimed AS (
+  UPDATE integrations i
+  SET refresh_claim = i.refresh_claim + 1,
+      refresh_claim_open = true,
+      refresh_held_until = now() + make_interval(secs => $5)
+  FROM due
+  WHERE i.id = due.id
+  RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
+)
+SELECT *, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
+FROM claimed
+ORDER BY expires_at`;
+
+export function claimDue(
+  database: Database,
+  chunk: {
+    readonly windowSeconds: number;
+    readonly holdSeconds: number;
+    readonly provider: string | null;
+    readonly after: Date | null;
+    readonly limit: number;
+  },
+): Promise<ClaimedIntegration[]> {
+  return database.query<ClaimedIntegration>(statement, [
+    chunk.windowSeconds,
+    chunk.provider,
+    chunk.after ?? '-infinity',
+    chunk.limit,
+    chunk.holdSeconds,
+  ]);
+}

@@ -1,0 +1,141 @@
+import type { FailureClass } from '../domain/outcome.ts';
+import type { ThresholdStep } from '../domain/policy.ts';
+import type { CommitVerdict } from './commit-verdict.ts';
+import type { Database } from './database.ts';
+
+/** A failed refresh, ready for its row. */
+export interface FailedResult {
+  readonly id: string;
+  /** The stored refresh token, letter for letter, that the result was obtained with. */
+  readonly usedRefreshToken: string;
+  /** Fencing token that the attempt ran under. */
+  readonly claim: string;
+  readonly failureClass: FailureClass;
+  readonly invalidRefreshToken: boolean;
+  readonly code: string;
+  /** As users know the provider: a notification that comes of the failure names it. */
+  readonly providerName: string;
+  /** The row is not claimed again before. */
+  readonly retryDelaySeconds: number;
+}
+
+/** What became of one failure; counters are those after it. */
+export interface RecordedFailure {
+  readonly id: string;
+  readonly verdict: CommitVerdict;
+  readonly consecutive_failures: number | null;
+  readonly consecutive_transient_failures: number | null;
+  readonly disconnected: boolean;
+  /** The row of the outbox that came of it; `null`: no threshold was crossed. */
+  readonly event_id: string | null;
+}
+
+/**
+ * Counts a group of failures, and writes what their thresholds lead to, in one statement: the counter, the
+ * status and the outbox row stand or fall together.
+ *
+ * Counters move from the row's own value as it is under the lock. A failure counts only for the grant that
+ * it was obtained with, under the claim that it ran under, and while the integration is connected: a user
+ * who reconnected or disconnected meanwhile wins. An episode of failures ends when the row holds another
+ * refresh token than the one that was failing, which is how a reconnection by the product shows; rows that
+ * were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
+ *
+ * The claim moves on with the failure, so that a commit whose answer was lost can be tried again: the second
+ * time it finds a later claim and counts nothing.
+ */
+const statement = `
+WITH result AS (
+  SELECT *
+  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[])
+    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay)
+), step AS (
+  SELECT *
+  FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
+    "fromCount" integer, "toCount" integer, notification text, email text, disconnects boolean)
+), target AS MATERIALIZED (
+  SELECT i.id, i.user_id, i.provider, r.provider_name, r.failure_class, r.invalid_refresh_token, r.code, r.retry_delay,
+         i.status = 'connected' AND i.refresh_token = r.used AND i.refresh_claim = r.claim AS applies,
+         sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
+         coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
+         i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at
+  FROM integrations i
+  JOIN result r ON r.id = i.id
+  FOR UPDATE OF i SKIP LOCKED
+), counted AS (
+  SELECT *,
+         CASE WHEN same_episode THEN coalesce(consecutive_failures, 0) ELSE 0 END
+           + (failure_class = 'permanent')::int AS permanent_count,
+         CASE WHEN same_episode THEN coalesce(consecutive_transient_failures, 0) ELSE 0 END
+           + (failure_class = 'transient')::int AS transient_count,
+         CASE WHEN same_episode THEN failure_emailed_at END AS emailed_at
+  FROM target
+  WHERE applies
+), decided AS (
+  SELECT c.*, s.notification, coalesce(s.disconnects, false) AS disconnects,
+         CASE WHEN c.emailed_at IS NULL THEN s.email END AS email
+  FROM counted c
+  LEFT JOIN step s ON s."failureClass" = c.failure_class
+    AND s."invalidRefreshToken" = c.invalid_refresh_token
+    AND CASE c.failure_class WHEN 'permanent' THEN c.permanent_count ELSE c.transient_count END
+        BETWEEN s."fromCount" AND coalesce(s."toCount", 2147483647)
+), recorded AS (
+  UPDATE integrations i
+  SET consecutive_failures =
+        CASE WHEN d.failure_class = 'operator' THEN i.consecutive_failures ELSE d.permanent_count END,
+      consecutive_transient_failures =
+        CASE WHEN d.failure_class = 'operator' THEN i.consecutive_transient_failures ELSE d.transient_count END,
+      failing_grant = CASE WHEN d.failure_class = 'operator' THEN i.failing_grant ELSE d.grant_hash END,
+      failure_emailed_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_emailed_at
+                                WHEN d.email IS NOT NULL THEN now() ELSE d.emailed_at END,
+      last_failure_at = CASE WHEN d.failure_class = 'operator' THEN i.last_failure_at ELSE now() END,
+      status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
+      disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
+      refresh_claim = i.refresh_claim + 1,
+      refresh_held_until = now() + make_interval(secs => d.retry_delay),
+      updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
+  FROM decided d
+  WHERE i.id = d.id
+  RETURNING i.id
+), event AS (
+  INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type, email_kind,
+    failure_code, consecutive_failures, consecutive_transient_failures, relay_after)
+  SELECT d.id, d.user_id, d.provider, d.provider_name, d.notification, d.email, d.code, d.permanent_count, d.transient_count,
+         now() + make_interval(secs => $10)
+  FROM decided d
+  JOIN recorded ON recorded.id = d.id
+  WHERE d.user_id IS NOT NULL AND (d.notification IS NOT NULL OR d.email IS NOT NULL)
+  RETURNING id AS event_id, integration_id
+)
+SELECT r.id,
+       CASE WHEN d.id IS NOT NULL THEN 'applied'
+            WHEN t.id IS NOT NULL THEN 'superseded'
+            WHEN i.id IS NULL THEN 'gone'
+            ELSE 'locked' END AS verdict,
+       d.permanent_count AS consecutive_failures,
+       d.transient_count AS consecutive_transient_failures,
+       coalesce(d.disconnects, false) AS disconnected,
+       e.event_id
+FROM result r
+LEFT JOIN target t ON t.id = r.id
+LEFT JOIN decided d ON d.id = r.id
+LEFT JOIN event e ON e.integration_id = r.id
+LEFT JOIN integrations i ON i.id = r.id`;
+
+export function recordFailures(
+  database: Database,
+  failures: readonly FailedResult[],
+  policy: { readonly steps: readonly ThresholdStep[]; readonly eventRelayHoldSeconds: number },
+): Promise<RecordedFailure[]> {
+  return database.query(statement, [
+    failures.map((failure) => failure.id),
+    failures.map((failure) => failure.usedRefreshToken),
+    failures.map((failure) => failure.claim),
+    failures.map((failure) => failure.failureClass),
+    failures.map((failure) => failure.invalidRefreshToken),
+    failures.map((failure) => failure.code),
+    failures.map((failure) => failure.providerName),
+    failures.map((failure) => failure.retryDelaySeconds),
+    JSON.stringify(policy.steps),
+    policy.eventRelayHoldSeconds,
+  ]);
+}

@@ -1,0 +1,83 @@
+import type { CommitVerdict } from './commit-verdict.ts';
+import type { Database } from './database.ts';
+
+/** A successful refresh, ready for its row. */
+export interface RefreshedResult {
+  readonly id: string;
+  /** The stored refresh token, letter for letter, that the result was obtained with. */
+  readonly usedRefreshToken: string;
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  /** From now; `null`: the access token does not expire. */
+  readonly expiresInSeconds: number | null;
+  /** From now; `null`: the provider said nothing, so the row keeps what it has. */
+  readonly refreshTokenExpiresInSeconds: number | null;
+  /** `null`: unchanged. Separated by spaces, RFC 6749 §3.3. */
+  readonly scope: string | null;
+}
+
+/**
+ * Stores a group of refreshed grants. The condition is the grant, not the claim: as long as the row holds
+ * the refresh token that was used, the provider's answer is the only living grant and must be stored, even
+ * when a later claim has been made meanwhile; that claim is closed, so that nobody sends the used token
+ * again. If the user connected anew, the row holds another token and the user wins. A status that is not
+ * ours to change (disconnected by the user, or unknown to us) stays.
+ */
+const statement = `
+WITH result AS (
+  SELECT *
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::float8[], $7::text[])
+    AS r (id, used, access_token, refresh_token, expires_in, refresh_token_expires_in, scope)
+), target AS MATERIALIZED (
+  SELECT i.id
+  FROM integrations i
+  JOIN result r ON r.id = i.id
+  FOR UPDATE OF i SKIP LOCKED
+), stored AS (
+  UPDATE integrations i
+  SET access_token = r.access_token,
+      refresh_token = r.refresh_token,
+      expires_at = now() + make_interval(secs => r.expires_in),
+      refresh_token_expires_at =
+        coalesce(now() + make_interval(secs => r.refresh_token_expires_in), i.refresh_token_expires_at),
+      scopes = coalesce(string_to_array(r.scope, ' '), i.scopes),
+      status = CASE WHEN i.status = 'needs_reauthorization' THEN 'connected' ELSE i.status END,
+      disconnect_reason =
+        CASE WHEN i.status IN ('connected', 'needs_reauthorization') THEN NULL ELSE i.disconnect_reason END,
+      consecutive_failures = 0,
+      consecutive_transient_failures = 0,
+      failing_grant = NULL,
+      failure_emailed_at = NULL,
+      last_refresh_success = now(),
+      refresh_held_until = NULL,
+      refresh_claim_open = false,
+      updated_at = now()
+  FROM target t
+  JOIN result r ON r.id = t.id
+  WHERE i.id = t.id AND i.refresh_token = r.used
+  RETURNING i.id
+)
+SELECT r.id,
+       CASE WHEN s.id IS NOT NULL THEN 'applied'
+            WHEN t.id IS NOT NULL THEN 'superseded'
+            WHEN i.id IS NULL THEN 'gone'
+            ELSE 'locked' END AS verdict
+FROM result r
+LEFT JOIN stored s ON s.id = r.id
+LEFT JOIN target t ON t.id = r.id
+LEFT JOIN integrations i ON i.id = r.id`;
+
+export function storeRefreshed(
+  database: Database,
+  results: readonly RefreshedResult[],
+): Promise<{ readonly id: string; readonly verdict: CommitVerdict }[]> {
+  return database.query(statement, [
+    results.map((result) => result.id),
+    results.map((result) => result.usedRefreshToken),
+    results.map((result) => result.accessToken),
+    results.map((result) => result.refreshToken),
+    results.map((result) => result.expiresInSeconds),
+    results.map((result) => result.refreshTokenExpiresInSeconds),
+    results.map((result) => result.scope),
+  ]);
+}

@@ -1,0 +1,100 @@
+import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
+import { thresholdSteps } from '../domain/policy.ts';
+import { flag, readEnv, text, wholeNumber } from '../env.ts';
+import { handler as wrap } from '../handler.ts';
+import { parseRefreshMessage } from '../messages.ts';
+import { createLogger } from '../observability/logger.ts';
+import { InvocationMetrics } from '../observability/metrics.ts';
+import { z } from '../schema.ts';
+import { TokenSealer } from '../sealing/token-sealer.ts';
+import { SecretDatabase } from '../secret-database.ts';
+import { ProviderClients } from '../secrets/provider-clients.ts';
+import { SecretReader, SecretUnusable } from '../secrets/secret-reader.ts';
+import { Queue } from '../sqs/queue.ts';
+import { refreshBatch } from './refresh-batch.ts';
+
+const env = readEnv({
+  databaseSecretId: [databaseEnv.secretId, text],
+  tokenKeySecretId: [refresherEnv.tokenKeySecretId, text],
+  tokensAtRest: [refresherEnv.tokensAtRest, z.enum(['sealed', 'plain'])],
+  providerSecretPrefix: [refresherEnv.providerSecretPrefix, text],
+  refreshQueueUrl: [refresherEnv.refreshQueueUrl, z.url()],
+  thresholdQueueUrl: [refresherEnv.thresholdQueueUrl, z.url()],
+  attemptHoldSeconds: [refresherEnv.attemptHoldSeconds, wholeNumber(1, 86_400)],
+  callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
+  maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
+  retryDelaySeconds: [refresherEnv.retryDelaySeconds, wholeNumber(1, 86_400)],
+  eventRelayHoldSeconds: [refresherEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
+  warningThreshold: [refresherEnv.warningThreshold, wholeNumber(1, 1_000)],
+  disconnectThreshold: [refresherEnv.disconnectThreshold, wholeNumber(1, 1_000)],
+  rateLimitThreshold: [refresherEnv.rateLimitThreshold, wholeNumber(1, 1_000)],
+  disconnectOnInvalidRefreshToken: [refresherEnv.disconnectOnInvalidRefreshToken, flag],
+});
+const settings = { ...env, steps: thresholdSteps(env) };
+
+const logger = createLogger();
+const metrics = new InvocationMetrics();
+const secrets = new SecretReader();
+const providers = new ProviderClients(secrets, env.providerSecretPrefix);
+const refreshQueue = new Queue(env.refreshQueueUrl);
+const thresholdQueue = new Queue(env.thresholdQueueUrl);
+const database = new SecretDatabase(secrets, env.databaseSecretId);
+let sealer: { readonly secret: string; readonly sealer: TokenSealer } | undefined;
+
+/** Refreshes the integrations that a batch of messages asks for. */
+export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
+  const wanted = new Map<string, SQSRecord[]>();
+  const failed: SQSRecord[] = [];
+  for (const record of event.Records) {
+    const parsed = parseRefreshMessage(record.body);
+    if (!parsed.ok) {
+      logger.error('malformed message', { messageId: record.messageId, problem: parsed.problem });
+      failed.push(record);
+      continue;
+    }
+    const { integrationId } = parsed.message;
+    wanted.set(integrationId, [...(wanted.get(integrationId) ?? []), record]);
+  }
+
+  const result = await refreshBatch(
+    {
+      database,
+      sealer: await loadSealer(),
+      providers,
+      settings,
+      logger,
+      metrics,
+      remainingMs: () => (context as Context).getRemainingTimeInMillis(),
+    },
+    [...wanted.keys()],
+  );
+  for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
+  await publish(result.events);
+
+  // Waiting would mend neither a malformed message nor one that only lacked time.
+  await refreshQueue.returnNow(failed.map(({ receiptHandle }) => receiptHandle));
+  return { batchItemFailures: failed.map(({ messageId }) => ({ itemIdentifier: messageId })) };
+});
+
+async function publish(
+  events: readonly { readonly eventId: string; readonly provider: string }[],
+): Promise<void> {
+  if (events.length === 0) return;
+  const refused = await thresholdQueue.send(
+    events.map(({ eventId, provider }) => ({
+      body: { version: 1, eventId } satisfies ThresholdEventMessage,
+      groupId: provider,
+    })),
+  );
+  // The outbox has them: the scanner relays what is not handled in time.
+  if (refused.length > 0) logger.warn('events left to the relay', { count: refused.length });
+}
+
+async function loadSealer(): Promise<TokenSealer> {
+  const secret = await secrets.get(env.tokenKeySecretId);
+  if (secret === null)
+    throw new SecretUnusable(`The token key secret ${env.tokenKeySecretId} does not exist or is empty.`);
+  if (sealer?.secret !== secret) sealer = { secret, sealer: await TokenSealer.fromSecret(secret) };
+  return sealer.sealer;
+}

@@ -1,0 +1,217 @@
+import { metricNames } from '../contract.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import type { ThresholdStep } from '../domain/policy.ts';
+import { retryDelaySeconds } from '../domain/retry-delay.ts';
+import { errorFields, type Logger } from '../observability/logger.ts';
+import type { InvocationMetrics } from '../observability/metrics.ts';
+import type { Database } from '../postgres/database.ts';
+import { reopenClaims } from '../postgres/reopen-claims.ts';
+import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
+import { callTokenEndpoint } from '../providers/call.ts';
+import { verdict } from '../providers/verdict.ts';
+import type { TokenSealer } from '../sealing/token-sealer.ts';
+import type { ProviderClients } from '../secrets/provider-clients.ts';
+import { ResultStore } from './result-store.ts';
+
+export interface RefreshSettings {
+  /** How long nobody else may start an attempt after one has started; longer than the function can live. */
+  readonly attemptHoldSeconds: number;
+  readonly callTimeoutMs: number;
+  /** Calls under way at once. */
+  readonly maxInFlight: number;
+  readonly retryDelaySeconds: number;
+  readonly eventRelayHoldSeconds: number;
+  readonly tokensAtRest: 'sealed' | 'plain';
+  readonly steps: readonly ThresholdStep[];
+}
+
+export interface RefreshParts {
+  readonly database: Database;
+  readonly sealer: TokenSealer;
+  readonly providers: ProviderClients;
+  readonly settings: RefreshSettings;
+  readonly logger: Logger;
+  readonly metrics: InvocationMetrics;
+  /** Milliseconds until the function is killed. */
+  readonly remainingMs: () => number;
+}
+
+export interface BatchResult {
+  /** Integrations that no call was made for, for want of time: their messages have to come again. */
+  readonly unfinished: readonly string[];
+  /** Rows of the outbox that came of this batch and are to be published. */
+  readonly events: readonly { readonly eventId: string; readonly provider: string }[];
+}
+
+/** Kept back from every call, so that its result can still be committed: one time-out of a statement and a bit. */
+const commitReserveMs = 7_000;
+
+/** Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. */
+export async function refreshBatch(
+  parts: RefreshParts,
+  integrationIds: readonly string[],
+): Promise<BatchResult> {
+  if (!timeForACall(parts)) return { unfinished: integrationIds, events: [] };
+  const ids = [...new Set(integrationIds)];
+  const attempts = await startAttempts(parts.database, {
+    ids,
+    holdSeconds: parts.settings.attemptHoldSeconds,
+  });
+  if (attempts.length < ids.length) {
+    // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
+    parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
+  }
+  const store = new ResultStore(parts.database, {
+    sealer: parts.sealer,
+    tokensAtRest: parts.settings.tokensAtRest,
+    steps: parts.settings.steps,
+    eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
+    remainingMs: parts.remainingMs,
+  });
+
+  const notCalled: StartedAttempt[] = [];
+  const events: { eventId: string; provider: string }[] = [];
+  const queue = attempts.values();
+  const worker = async (): Promise<void> => {
+    for (const attempt of queue) {
+      if (!timeForACall(parts)) {
+        notCalled.push(attempt);
+        continue;
+      }
+      const eventId = await refreshOne(parts, store, attempt).catch((error) => lost(parts, attempt, error));
+      if (eventId !== null) events.push({ eventId, provider: attempt.provider });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(parts.settings.maxInFlight, attempts.length) }, worker));
+  if (notCalled.length > 0) {
+    parts.logger.warn('no time left for calls', { count: notCalled.length });
+    await reopenClaims(parts.database, notCalled);
+  }
+  return { unfinished: notCalled.map(({ id }) => id), events };
+}
+
+function timeForACall({ remainingMs, settings }: RefreshParts): boolean {
+  return remainingMs() >= settings.callTimeoutMs + commitReserveMs;
+}
+
+/** One attempt from the stored token to the committed result. Returns the event that came of it. */
+async function refreshOne(
+  parts: RefreshParts,
+  store: ResultStore,
+  attempt: StartedAttempt,
+): Promise<string | null> {
+  const { logger, metrics, settings } = parts;
+  const { id: integrationId, provider } = attempt;
+  const { outcome, opened, providerName, receivedAtMs, callMs } = await obtain(parts, attempt);
+  if (callMs !== null) metrics.milliseconds(metricNames.callDuration, callMs, { provider });
+  const durationMs = callMs === null ? null : Math.round(callMs);
+
+  if (outcome.kind === 'refreshed') {
+    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs);
+    if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+    const applied = committed.verdict === 'applied';
+    metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
+    logger.info(applied ? 'refreshed' : 'result void', {
+      integrationId,
+      provider,
+      verdict: committed.verdict,
+      rotated: outcome.tokens.refreshToken !== null,
+      expiresInSeconds: outcome.tokens.expiresInSeconds,
+      durationMs,
+    });
+    return null;
+  }
+
+  // The provider refused our client: what we hold of it may be out of date.
+  if (outcome.kind === 'operator') parts.providers.forget(provider);
+  const delaySeconds = retryDelaySeconds(outcome, settings.retryDelaySeconds, Math.random());
+  const committed = await store.recordFailure(attempt, outcome, {
+    providerName,
+    retryDelaySeconds: delaySeconds,
+  });
+  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  const applied = committed.verdict === 'applied';
+  if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
+  else metrics.count(metricNames.superseded, 1, { provider });
+  const fields = {
+    integrationId,
+    provider,
+    class: outcome.kind,
+    code: outcome.code,
+    httpStatus: outcome.httpStatus,
+    verdict: committed.verdict,
+    ...(outcome.kind === 'permanent' && { invalidRefreshToken: outcome.invalidRefreshToken }),
+    ...(outcome.kind === 'operator' && { fix: outcome.fix }),
+    consecutiveFailures: committed.consecutive_failures,
+    consecutiveTransientFailures: committed.consecutive_transient_failures,
+    disconnected: committed.disconnected,
+    retryInSeconds: Math.round(delaySeconds),
+    durationMs,
+  };
+  if (!applied) logger.info('result void', fields);
+  else if (outcome.kind === 'operator') logger.error('operator fault', fields);
+  else logger.warn('refresh failed', fields);
+  return committed.event_id;
+}
+
+function lost({ logger, metrics }: RefreshParts, { id, provider }: StartedAttempt, error: unknown): null {
+  metrics.count(metricNames.lost, 1);
+  logger.critical('result lost', {
+    integrationId: id,
+    provider,
+    cause: errorFields(error),
+  });
+  return null;
+}
+
+interface Obtained {
+  readonly outcome: Outcome;
+  /** The refresh token as it was opened, for providers that do not rotate it. */
+  readonly opened: { readonly opened: string; readonly current: boolean };
+  /** As users know the provider. */
+  readonly providerName: string;
+  /** `performance.now()` when the answer came. */
+  readonly receivedAtMs: number;
+  /** `null`: no call was made. */
+  readonly callMs: number | null;
+}
+
+async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obtained> {
+  const found = await parts.providers.get(attempt.provider);
+  const withoutCall = (outcome: Outcome): Obtained => ({
+    outcome,
+    opened: { opened: '', current: false },
+    providerName: found.ok ? found.client.provider.displayName : attempt.provider,
+    receivedAtMs: performance.now(),
+    callMs: null,
+  });
+  if (!found.ok) return withoutCall({ kind: 'operator', code: found.code, httpStatus: null, fix: found.fix });
+
+  const opened = await parts.sealer.open(attempt.refresh_token, {
+    integrationId: attempt.id,
+    column: 'refresh_token',
+  });
+  if (!opened.ok && opened.reason === 'unknown_key') {
+    const fix = `Put the key with the id ${opened.keyId} back into the token key secret, under "previous".`;
+    return withoutCall({ kind: 'operator', code: 'token_key_unknown', httpStatus: null, fix });
+  }
+  if (!opened.ok) {
+    return withoutCall({
+      kind: 'permanent',
+      code: 'refresh_token_damaged',
+      httpStatus: null,
+      invalidRefreshToken: true,
+    });
+  }
+
+  const sentAtMs = performance.now();
+  const answer = await callTokenEndpoint(found.client, opened.token, parts.settings.callTimeoutMs);
+  const receivedAtMs = performance.now();
+  return {
+    outcome: await verdict(found.client.provider, answer),
+    opened: { opened: opened.token, current: opened.current },
+    providerName: found.client.provider.displayName,
+    receivedAtMs,
+    callMs: receivedAtMs - sentAtMs,
+  };
+}

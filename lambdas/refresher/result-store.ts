@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
+import type { ThresholdStep } from '../domain/policy.ts';
+import type { CommitVerdict } from '../postgres/commit-verdict.ts';
+import type { Database } from '../postgres/database.ts';
+import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
+import type { StartedAttempt } from '../postgres/start-attempts.ts';
+import { storeRefreshed } from '../postgres/store-refreshed.ts';
+import type { TokenSealer } from '../sealing/token-sealer.ts';
+import { GroupCommit } from './group-commit.ts';
+
+/** Between two tries of a commit that met a locked row or a database that is away. */
+const retryPauseMs = 100;
+
+/** The database did not take a result before the function's last moment. */
+export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly error: unknown };
+
+/**
+ * Commits results as they arrive. A result that Postgres does not take is tried again until
+ * `remainingMs()` runs out: the provider has spent the old token, and this process holds the only new one.
+ */
+export class ResultStore {
+  readonly #refreshed: GroupCommit<SealedResult, CommitVerdict>;
+  readonly #failed: GroupCommit<FailureOfAttempt, RecordedFailure>;
+  readonly #sealer: TokenSealer;
+  readonly #tokensAtRest: 'sealed' | 'plain';
+  readonly #remainingMs: () => number;
+
+  constructor(
+    database: Database,
+    options: {
+      readonly sealer: TokenSealer;
+      readonly tokensAtRest: 'sealed' | 'plain';
+      readonly steps: readonly ThresholdStep[];
+      readonly eventRelayHoldSeconds: number;
+      readonly remainingMs: () => number;
+    },
+  ) {
+    this.#sealer = options.sealer;
+    this.#tokensAtRest = options.tokensAtRest;
+    this.#remainingMs = options.remainingMs;
+    // A SQLSTATE other than "connection lost" may be about one row's values.
+    const mustSplit = (error: unknown) => error instanceof pg.DatabaseError;
+    this.#refreshed = new GroupCommit(
+      async (results) => {
+        const rows = await storeRefreshed(database, results.map(agedToNow));
+        const verdicts = new Map(rows.map(({ id, verdict }) => [id, verdict]));
+        return results.map(({ attempt }) => verdicts.get(attempt.id) ?? 'gone');
+      },
+      { mustSplit },
+    );
+    this.#failed = new GroupCommit(
+      async (failures) => {
+        const rows = await recordFailures(database, failures.map(asFailedResult), options);
+        const recorded = new Map(rows.map((row) => [row.id, row]));
+        return failures.map(({ attempt }) => recorded.get(attempt.id) as RecordedFailure);
+      },
+      { mustSplit },
+    );
+  }
+
+  /** Seals and stores new tokens. `receivedAtMs` is `performance.now()` when the answer came. */
+  async storeRefreshed(
+    attempt: StartedAttempt,
+    refreshToken: { readonly opened: string; readonly current: boolean },
+    tokens: RefreshedTokens,
+    receivedAtMs: number,
+  ): Promise<Committed<{ readonly verdict: CommitVerdict }>> {
+    const [accessToken, newRefreshToken] = await Promise.all([
+      this.#atRest(attempt.id, 'access_token', tokens.accessToken),
+      // Not rotated and stored as it should be: the same string stays.
+      tokens.refreshToken === null && refreshToken.current === (this.#tokensAtRest === 'sealed')
+        ? attempt.refresh_token
+        : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? refreshToken.opened),
+    ]);
+    return this.#untilCommitted(async () => ({
+      verdict: await this.#refreshed.commit({
+        attempt,
+        tokens,
+        accessToken,
+        refreshToken: newRefreshToken,
+        receivedAtMs,
+      }),
+    }));
+  }
+
+  async recordFailure(
+    attempt: StartedAttempt,
+    failure: Failure,
+    details: { readonly providerName: string; readonly retryDelaySeconds: number },
+  ): Promise<Committed<RecordedFailure>> {
+    return this.#untilCommitted(() => this.#failed.commit({ attempt, failure, ...details }));
+  }
+
+  #atRest(
+    integrationId: string,
+    column: 'access_token' | 'refresh_token',
+    token: string,
+  ): string | Promise<string> {
+    return this.#tokensAtRest === 'plain' ? token : this.#sealer.seal(token, { integrationId, column });
+  }
+
+  async #untilCommitted<Result extends { readonly verdict: CommitVerdict }>(
+    commit: () => Promise<Result>,
+  ): Promise<Committed<Result>> {
+    for (;;) {
+      let problem: unknown;
+      try {
+        const result = await commit();
+        if (result.verdict !== 'locked') return result;
+        problem = new Error('the row stayed locked by another transaction');
+      } catch (error) {
+        problem = error;
+      }
+      if (this.#remainingMs() < 2 * retryPauseMs) return { verdict: 'lost', error: problem };
+      await sleep(retryPauseMs);
+    }
+  }
+}
+
+interface SealedResult {
+  readonly attempt: StartedAttempt;
+  readonly tokens: RefreshedTokens;
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  readonly receivedAtMs: number;
+}
+
+interface FailureOfAttempt {
+  readonly attempt: StartedAttempt;
+  readonly failure: Failure;
+  readonly providerName: string;
+  readonly retryDelaySeconds: number;
+}
+
+/** Lifetimes run from the provider's answer, and the statement counts them from its own moment. */
+function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }: SealedResult) {
+  const ageSeconds = (performance.now() - receivedAtMs) / 1000;
+  const fromNow = (seconds: number | null) => (seconds === null ? null : seconds - ageSeconds);
+  return {
+    id: attempt.id,
+    usedRefreshToken: attempt.refresh_token,
+    accessToken,
+    refreshToken,
+    expiresInSeconds: fromNow(tokens.expiresInSeconds),
+    refreshTokenExpiresInSeconds: fromNow(tokens.refreshTokenExpiresInSeconds),
+    scope: tokens.scopes?.join(' ') ?? null,
+  };
+}
+
+function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: FailureOfAttempt) {
+  return {
+    id: attempt.id,
+    usedRefreshToken: attempt.refresh_token,
+    claim: attempt.claim,
+    failureClass: failure.kind,
+    invalidRefreshToken: failure.kind === 'permanent' && failure.invalidRefreshToken,
+    code: failure.code,
+    providerName,
+    retryDelaySeconds,
+  };
+}

@@ -1,0 +1,42 @@
+import { databaseEnv, scannerEnv } from '../contract.ts';
+import { readEnv, text, wholeNumber } from '../env.ts';
+import { handler as wrap } from '../handler.ts';
+import { createLogger } from '../observability/logger.ts';
+import { InvocationMetrics } from '../observability/metrics.ts';
+import { z } from '../schema.ts';
+import { SecretDatabase } from '../secret-database.ts';
+import { SecretReader } from '../secrets/secret-reader.ts';
+import { Queue } from '../sqs/queue.ts';
+import { parseScanRequest } from './request.ts';
+import { type ScanReport, scan } from './scan.ts';
+
+const env = readEnv({
+  databaseSecretId: [databaseEnv.secretId, text],
+  refreshQueueUrl: [scannerEnv.refreshQueueUrl, z.url()],
+  thresholdQueueUrl: [scannerEnv.thresholdQueueUrl, z.url()],
+  refreshWindowSeconds: [scannerEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
+  claimHoldSeconds: [scannerEnv.claimHoldSeconds, wholeNumber(1, 86_400)],
+  eventRelayHoldSeconds: [scannerEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
+});
+
+const logger = createLogger();
+const metrics = new InvocationMetrics();
+const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
+const refreshQueue = new Queue(env.refreshQueueUrl);
+const thresholdQueue = new Queue(env.thresholdQueueUrl);
+
+/** Finds what is due and asks the refreshers for it; by schedule, or by hand with `ScanRequest`'s fields. */
+export const handler = wrap<unknown, ScanReport>({ logger, metrics }, (event, context) =>
+  scan(
+    {
+      database,
+      refreshQueue,
+      thresholdQueue,
+      settings: env,
+      logger,
+      metrics,
+      remainingMs: () => context.getRemainingTimeInMillis(),
+    },
+    parseScanRequest(event),
+  ),
+);

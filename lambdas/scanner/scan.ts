@@ -1,0 +1,189 @@
+import { metricNames, type RefreshMessage, type ThresholdEventMessage } from '../contract.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { InvocationMetrics } from '../observability/metrics.ts';
+import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
+import { countDue } from '../postgres/count-due.ts';
+import type { Database } from '../postgres/database.ts';
+import { listDue } from '../postgres/list-due.ts';
+import { relayEvents } from '../postgres/relay-events.ts';
+import { releaseClaims } from '../postgres/release-claims.ts';
+import type { Queue } from '../sqs/queue.ts';
+import type { ScanRequest } from './request.ts';
+
+export interface ScanParts {
+  readonly database: Database;
+  readonly refreshQueue: Queue;
+  readonly thresholdQueue: Queue;
+  readonly settings: {
+    readonly refreshWindowSeconds: number;
+    readonly claimHoldSeconds: number;
+    readonly eventRelayHoldSeconds: number;
+  };
+  readonly logger: Logger;
+  readonly metrics: InvocationMetrics;
+  /** Milliseconds until the function is killed. */
+  readonly remainingMs: () => number;
+}
+
+export interface ScanReport {
+  readonly dryRun: boolean;
+  /** Rows claimed; in a dry run, rows that would be. */
+  readonly claimed: number;
+  /** Claimed rows whose message SQS has accepted. */
+  readonly enqueued: number;
+  /** Claims given up because their message could not be sent; the next scan finds them. */
+  readonly released: number;
+  /** Due rows left for the next scan, counted up to 10 000. */
+  readonly left: number;
+  readonly eventsRelayed: number;
+  /** Only when asked for with `verbose`, the first 1 000. */
+  readonly integrations?: readonly {
+    id: string;
+    provider: string;
+    expiresAt: string;
+    expiresInSeconds: number;
+  }[];
+}
+
+/** Rows per statement: a lock on a chunk lasts some ten milliseconds. */
+const chunkSize = 1_000;
+const countLimit = 10_000;
+const listLimit = 1_000;
+const relayLimit = 500;
+
+/** Kept back from the deadline for one more chunk with its messages, and for giving up claims. */
+const reserveMs = 10_000;
+
+/** Claims all that is due, most urgent first, and asks the refreshers for each; relays what the outbox holds. */
+export async function scan(parts: ScanParts, request: ScanRequest): Promise<ScanReport> {
+  return request.dryRun ? dryRun(parts, request) : claimAndEnqueue(parts, request);
+}
+
+async function dryRun(
+  { database, settings }: ScanParts,
+  { provider, limit, verbose }: ScanRequest,
+): Promise<ScanReport> {
+  const window = { windowSeconds: settings.refreshWindowSeconds, provider };
+  const due = await countDue(database, { ...window, limit: countLimit });
+  const claimed = Math.min(due, limit ?? due);
+  const listed = verbose
+    ? await listDue(database, { ...window, limit: Math.min(limit ?? listLimit, listLimit) })
+    : [];
+  return {
+    dryRun: true,
+    claimed,
+    enqueued: 0,
+    released: 0,
+    left: due - claimed,
+    eventsRelayed: 0,
+    ...(verbose && { integrations: listed.map(shown) }),
+  };
+}
+
+async function claimAndEnqueue(
+  parts: ScanParts,
+  { provider, limit, verbose }: ScanRequest,
+): Promise<ScanReport> {
+  const { database, settings, metrics, logger } = parts;
+  const eventsRelayed = await relay(parts);
+  const totals = { claimed: 0, enqueued: 0, released: 0 };
+  const listed: ClaimedIntegration[] = [];
+  let oldestExpiredSeconds = 0;
+  let after: Date | null = null;
+  let exhausted = false;
+  // Claiming the next chunk goes on while the messages of the one before are sent.
+  let sending: Promise<void> = Promise.resolve();
+  while (!exhausted && totals.claimed < (limit ?? Number.POSITIVE_INFINITY)) {
+    if (parts.remainingMs() < reserveMs) break;
+    const wanted = Math.min(chunkSize, (limit ?? Number.POSITIVE_INFINITY) - totals.claimed);
+    const chunk = await claimDue(database, {
+      windowSeconds: settings.refreshWindowSeconds,
+      holdSeconds: settings.claimHoldSeconds,
+      provider,
+      after,
+      limit: wanted,
+    });
+    exhausted = chunk.length < wanted;
+    after = chunk.at(-1)?.expires_at ?? after;
+    totals.claimed += chunk.length;
+    oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
+    if (verbose) listed.push(...chunk.slice(0, listLimit - listed.length));
+    await sending;
+    sending = enqueue(parts, chunk).then((sent) => {
+      totals.enqueued += sent;
+      totals.released += chunk.length - sent;
+    });
+    // Awaited above or below; until then its failure must not count as unhandled.
+    sending.catch(() => undefined);
+  }
+  await sending;
+  const left = exhausted
+    ? 0
+    : await countDue(database, { windowSeconds: settings.refreshWindowSeconds, provider, limit: countLimit });
+
+  metrics.count(metricNames.claimed, totals.claimed);
+  metrics.count(metricNames.enqueued, totals.enqueued);
+  metrics.count(metricNames.leftDue, left);
+  metrics.count(metricNames.eventsRelayed, eventsRelayed);
+  metrics.seconds(metricNames.oldestExpiredSeconds, Math.round(oldestExpiredSeconds));
+  logger.info('scanned', {
+    ...totals,
+    left,
+    eventsRelayed,
+    oldestExpiredSeconds: Math.round(oldestExpiredSeconds),
+  });
+  return {
+    dryRun: false,
+    ...totals,
+    left,
+    eventsRelayed,
+    ...(verbose && { integrations: listed.map(shown) }),
+  };
+}
+
+/** Sends a chunk's messages; claims whose message was refused are given up. Returns how many were sent. */
+async function enqueue(
+  { database, refreshQueue, logger }: ScanParts,
+  chunk: readonly ClaimedIntegration[],
+): Promise<number> {
+  const refused = await refreshQueue.send(
+    chunk.map(({ id, provider }) => ({
+      body: { version: 1, integrationId: id } satisfies RefreshMessage,
+      groupId: provider,
+    })),
+  );
+  if (refused.length > 0) {
+    logger.error('messages refused by the refresh queue', { count: refused.length });
+    await releaseClaims(
+      database,
+      refused.map((index) => chunk[index] as ClaimedIntegration),
+    );
+  }
+  return chunk.length - refused.length;
+}
+
+async function relay({ database, thresholdQueue, settings, logger }: ScanParts): Promise<number> {
+  const eventIds = await relayEvents(database, {
+    holdSeconds: settings.eventRelayHoldSeconds,
+    limit: relayLimit,
+  });
+  if (eventIds.length === 0) return 0;
+  const refused = await thresholdQueue.send(
+    eventIds.map((eventId) => ({
+      body: { version: 1, eventId } satisfies ThresholdEventMessage,
+      groupId: 'relay',
+    })),
+  );
+  if (refused.length > 0)
+    logger.error('messages refused by the threshold event queue', { count: refused.length });
+  return eventIds.length - refused.length;
+}
+
+function shown(row: { id: string; provider: string; expires_at: Date; expires_in_seconds: number }) {
+  return {
+    id: row.id,
+    provider: row.provider,
+    expiresAt: row.expires_at.toISOString(),
+    expiresInSeconds: Math.round(row.expires_in_seconds),
+  };
+}

@@ -1,0 +1,12 @@
+import * as z from 'zod/mini';
+import en from 'zod/v4/locales/en.js';
+
+// Without a locale every problem would read "Invalid input".
+z.config(en());
+
+export { z };
+
+/** The problems of a failed parse in one line, each with its field. Values are not repeated. */
+export function problemsOf(error: z.core.$ZodError, whole: string): string {
+  return error.issues.map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`).join('; ');
+}

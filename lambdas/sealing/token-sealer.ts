@@ -1,0 +1,151 @@
+import { base64url, CompactEncrypt, calculateJwkThumbprint, compactDecrypt } from 'jose';
+
+/** Where a sealed token belongs. A token sealed for one place does not open in another. */
+export interface SealedPlace {
+  readonly integrationId: string;
+  readonly column: 'access_token' | 'refresh_token';
+}
+
+export type OpenedToken =
+  /** `current`: sealed, and with the current key; otherwise the next write seals it anew. */
+  | { readonly ok: true; readonly token: string; readonly current: boolean }
+  /** `damaged`: not what was sealed here. `unknown_key`: `keyId` is none of the keys that we have. */
+  | { readonly ok: false; readonly reason: 'damaged' }
+  | { readonly ok: false; readonly reason: 'unknown_key'; readonly keyId: string };
+
+/** Marks our own tokens: providers issue `dir` JWEs as well (Auth0 does), and those are plain text to us. */
+const sealedType = 'evergrant+jwe';
+
+/** The token key secret is not what it must be. The message holds no key material. */
+export class TokenKeyError extends Error {
+  override readonly name = 'TokenKeyError';
+  readonly code = 'token_key_malformed';
+}
+
+/**
+ * Seals tokens for the database as JWE compact strings (RFC 7516; `alg` dir, `enc` A256GCM) and opens them.
+ * The key id is the RFC 7638 thumbprint of the key, so a wrong key can never pass for a known one: it shows
+ * as an unknown key (an operator's fault), not as damaged tokens (a user's loss). The header's `sub` binds a
+ * string to its row and column.
+ */
+export class TokenSealer {
+  readonly #keys: ReadonlyMap<string, Uint8Array>;
+  readonly #currentKeyId: string;
+  readonly #currentKey: Uint8Array;
+
+  private constructor(keys: ReadonlyMap<string, Uint8Array>, currentKeyId: string, currentKey: Uint8Array) {
+    this.#keys = keys;
+    this.#currentKeyId = currentKeyId;
+    this.#currentKey = currentKey;
+  }
+
+  /**
+   * Reads the secret `{"current": "<64 hex digits>", "previous": ["<64 hex digits>", …]}`. To rotate, move
+   * `current` to `previous` and put a new key in its place. Throws `TokenKeyError`.
+   */
+  static async fromSecret(secret: string): Promise<TokenSealer> {
+    const { current, previous } = parseKeys(secret);
+    const keys = new Map<string, Uint8Array>();
+    for (const key of previous) keys.set(await keyId(key), key);
+    const currentKeyId = await keyId(current);
+    keys.set(currentKeyId, current);
+    return new TokenSealer(keys, currentKeyId, current);
+  }
+
+  async seal(token: string, place: SealedPlace): Promise<string> {
+    return new CompactEncrypt(new TextEncoder().encode(token))
+      .setProtectedHeader({
+        alg: 'dir',
+        enc: 'A256GCM',
+        typ: sealedType,
+        kid: this.#currentKeyId,
+        sub: subject(place),
+      })
+      .encrypt(this.#currentKey);
+  }
+
+  /** Opens what is stored: a sealed token, or a plain one as products kept them before Evergrant. */
+  async open(stored: string, place: SealedPlace): Promise<OpenedToken> {
+    const header = sealedHeader(stored);
+    if (header === 'plain') return { ok: true, token: stored, current: false };
+    if (header === 'damaged') return { ok: false, reason: 'damaged' };
+    const key = this.#keys.get(header.kid);
+    if (!key) return { ok: false, reason: 'unknown_key', keyId: header.kid };
+    if (header.sub !== subject(place)) return { ok: false, reason: 'damaged' };
+    try {
+      const { plaintext } = await compactDecrypt(stored, key, {
+        keyManagementAlgorithms: ['dir'],
+        contentEncryptionAlgorithms: ['A256GCM'],
+      });
+      return {
+        ok: true,
+        token: new TextDecoder().decode(plaintext),
+        current: header.kid === this.#currentKeyId,
+      };
+    } catch {
+      return { ok: false, reason: 'damaged' };
+    }
+  }
+}
+
+function subject({ integrationId, column }: SealedPlace): string {
+  return `integrations/${integrationId}/${column}`;
+}
+
+function sealedHeader(stored: string): { kid: string; sub: string } | 'plain' | 'damaged' {
+  const parts = stored.split('.');
+  // "eyJ" is how every base64url JSON object begins. A refresh token that begins so and has five parts was
+  // meant to be a JWE; if its header cannot be read, it is damaged whoever made it.
+  if (parts.length !== 5 || !stored.startsWith('eyJ')) return looksTruncated(parts) ? 'damaged' : 'plain';
+  try {
+    const header = JSON.parse(new TextDecoder().decode(base64url.decode(parts[0] ?? ''))) as Record<
+      string,
+      unknown
+    >;
+    if (header.typ !== sealedType) return 'plain';
+    const { kid, sub } = header;
+    return typeof kid === 'string' && typeof sub === 'string' ? { kid, sub } : 'damaged';
+  } catch {
+    return 'damaged';
+  }
+}
+
+/** One of ours with parts missing, as a column that is too short would leave it. */
+function looksTruncated([first = '', ...others]: string[]): boolean {
+  if (others.length > 4 || !first.startsWith('eyJ')) return false;
+  try {
+    const text = new TextDecoder().decode(base64url.decode(first));
+    return text.includes(`"typ":"${sealedType}"`);
+  } catch {
+    return false;
+  }
+}
+
+async function keyId(key: Uint8Array): Promise<string> {
+  return calculateJwkThumbprint({ kty: 'oct', k: base64url.encode(key) });
+}
+
+function parseKeys(secret: string): { current: Uint8Array; previous: Uint8Array[] } {
+  const shape =
+    'The token key secret must be {"current": "<64 hex digits>", "previous": ["<64 hex digits>", …]}';
+  let document: { current?: unknown; previous?: unknown } | null;
+  try {
+    document = JSON.parse(secret);
+  } catch {
+    throw new TokenKeyError(`${shape}, but it is not JSON.`);
+  }
+  const { current, previous = [] } = document ?? {};
+  if (!isHexKey(current)) throw new TokenKeyError(`${shape}, but "current" is not 64 hex digits.`);
+  if (!Array.isArray(previous) || !previous.every(isHexKey)) {
+    throw new TokenKeyError(`${shape}, but "previous" is not a list of such keys.`);
+  }
+  return { current: fromHex(current), previous: previous.map(fromHex) };
+}
+
+function isHexKey(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value);
+}
+
+function fromHex(hex: string): Uint8Array {
+  return new Uint8Array(Buffer.from(hex, 'hex'));
+}

@@ -1,0 +1,29 @@
+import { type Database, DatabaseUnavailable, PostgresConnection } from './postgres/database.ts';
+import { readDatabaseSecret, type SecretReader } from './secrets/secret-reader.ts';
+
+/** The database that a secret points at: one connection, opened anew when the secret names another URL. */
+export class SecretDatabase implements Database {
+  readonly #secrets: SecretReader;
+  readonly #secretId: string;
+  #open: { readonly url: string; readonly connection: PostgresConnection } | undefined;
+
+  constructor(secrets: SecretReader, secretId: string) {
+    this.#secrets = secrets;
+    this.#secretId = secretId;
+  }
+
+  async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
+    const { url } = await readDatabaseSecret(this.#secrets, this.#secretId);
+    if (this.#open?.url !== url) {
+      void this.#open?.connection.end();
+      this.#open = { url, connection: new PostgresConnection(url) };
+    }
+    try {
+      return await this.#open.connection.query<Row>(statement, parameters);
+    } catch (error) {
+      // A rotated password or a moved database: the next try reads the secret again.
+      if (error instanceof DatabaseUnavailable) this.#secrets.forget(this.#secretId);
+      throw error;
+    }
+  }
+}
