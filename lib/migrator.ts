@@ -1,0 +1,49 @@
+import { join } from 'node:path';
+import { Duration } from 'aws-cdk-lib';
+import { Trigger } from 'aws-cdk-lib/triggers';
+import { Construct, type IConstruct } from 'constructs';
+import { migrationsFolder } from '../lambdas/contract.ts';
+import { StageFunction } from './function.ts';
+import type { Secrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { Timing } from './timing.ts';
+
+const sources = join(import.meta.dirname, '..', 'migrations');
+
+/** Brings the database to this version's schema on each deployment that changes it, before what needs it. */
+export class Migrator extends Construct {
+  readonly function: StageFunction;
+  readonly #trigger: Trigger;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    props: { readonly secrets: Secrets; readonly settings: Settings; readonly timing: Timing },
+  ) {
+    super(scope, id);
+    this.function = new StageFunction(this, 'Function', {
+      stage: 'migrator',
+      description: 'Evergrant: runs the database migrations',
+      memoryMb: 256,
+      timeoutSeconds: props.timing.migratorTimeout,
+      logRetentionDays: props.settings.logRetentionDays,
+      environment: {},
+      // In the bundle, so that a new migration is a new version, which is what the trigger waits for.
+      commandHooks: {
+        beforeBundling: () => [],
+        beforeInstall: () => [],
+        afterBundling: (_, outputDir) => [`cp -R "${sources}" "${join(outputDir, migrationsFolder)}"`],
+      },
+    });
+    props.secrets.grantDatabase(this.function);
+    this.#trigger = new Trigger(this, 'OnDeploy', {
+      handler: this.function,
+      timeout: Duration.seconds(props.timing.migratorTimeout),
+    });
+  }
+
+  /** Nothing in `scopes` is created or changed before the schema is there. */
+  runsBefore(...scopes: IConstruct[]): void {
+    this.#trigger.executeBefore(...(scopes as Construct[]));
+  }
+}

@@ -1,0 +1,69 @@
+import { Stack } from 'aws-cdk-lib';
+import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Construct } from 'constructs';
+import { notifierEnv } from '../lambdas/contract.ts';
+import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { StageFunction } from './function.ts';
+import type { Secrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { Timing } from './timing.ts';
+
+/** The function that tells users, fed by the threshold event queue. */
+export class Notifier extends Construct {
+  readonly function: StageFunction;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    props: {
+      readonly secrets: Secrets;
+      readonly settings: Settings;
+      readonly timing: Timing;
+      readonly thresholdQueue: QueueWithDeadLetters;
+    },
+  ) {
+    super(scope, id);
+    const { settings, timing, thresholdQueue } = props;
+    this.function = new StageFunction(this, 'Function', {
+      stage: 'notifier',
+      description: 'Evergrant: writes notifications and sends emails',
+      memoryMb: 256,
+      timeoutSeconds: timing.notifierTimeout,
+      logRetentionDays: settings.logRetentionDays,
+      environment: {
+        [notifierEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
+        [notifierEnv.productName]: settings.productName,
+        [notifierEnv.appBaseUrl]: settings.appBaseUrl,
+        [notifierEnv.reconnectPath]: settings.reconnectPath,
+        [notifierEnv.emailHoldSeconds]: String(timing.emailHold),
+        ...(settings.senderEmail && { [notifierEnv.senderEmail]: settings.senderEmail }),
+      },
+    });
+    props.secrets.grantDatabase(this.function);
+    if (settings.senderEmail) this.#grantSendEmail(settings.senderEmail);
+    this.function.addEventSource(
+      new SqsEventSource(thresholdQueue.queue, {
+        batchSize: 1,
+        maxConcurrency: settings.maxConcurrency,
+        reportBatchItemFailures: true,
+      }),
+    );
+  }
+
+  /** SES checks the identity that sends: the address if it is verified itself, otherwise its domain. */
+  #grantSendEmail(sender: string): void {
+    const { partition, region, account } = Stack.of(this);
+    const domain = sender.slice(sender.lastIndexOf('@') + 1);
+    this.function.addToRolePolicy(
+      new PolicyStatement({
+        effect: Effect.ALLOW,
+        actions: ['ses:SendEmail'],
+        resources: [sender, domain].map(
+          (identity) => `arn:${partition}:ses:${region}:${account}:identity/${identity}`,
+        ),
+        conditions: { StringEquals: { 'ses:FromAddress': sender } },
+      }),
+    );
+  }
+}

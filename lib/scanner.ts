@@ -1,0 +1,56 @@
+import { Duration } from 'aws-cdk-lib';
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import { scannerEnv } from '../lambdas/contract.ts';
+import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { StageFunction } from './function.ts';
+import type { Secrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { Timing } from './timing.ts';
+
+/** The rule and the function that claims due integrations. */
+export class Scanner extends Construct {
+  readonly function: StageFunction;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    props: {
+      readonly secrets: Secrets;
+      readonly settings: Settings;
+      readonly timing: Timing;
+      readonly refreshQueue: QueueWithDeadLetters;
+      readonly thresholdQueue: QueueWithDeadLetters;
+    },
+  ) {
+    super(scope, id);
+    const { settings, timing, refreshQueue, thresholdQueue } = props;
+    this.function = new StageFunction(this, 'Function', {
+      stage: 'scanner',
+      description: 'Evergrant: claims integrations whose token is about to expire',
+      memoryMb: 512,
+      timeoutSeconds: timing.scannerTimeout,
+      logRetentionDays: settings.logRetentionDays,
+      environment: {
+        [scannerEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
+        [scannerEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
+        [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
+        [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
+        [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
+      },
+    });
+    props.secrets.grantDatabase(this.function);
+    refreshQueue.queue.grantSendMessages(this.function);
+    thresholdQueue.queue.grantSendMessages(this.function);
+
+    const interval = Duration.minutes(settings.scanIntervalMinutes);
+    // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.
+    this.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: interval });
+    new Rule(this, 'Schedule', {
+      description: 'Evergrant: scans for integrations whose token is about to expire',
+      schedule: Schedule.rate(interval),
+      targets: [new LambdaFunction(this.function, { retryAttempts: 0, maxEventAge: interval })],
+    });
+  }
+}

@@ -1,0 +1,63 @@
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { databaseEnv, refresherEnv } from '../lambdas/contract.ts';
+
+/** The secrets of one stage. Each grant gives a function the permission and the environment variable together. */
+export class Secrets extends Construct {
+  readonly database: Secret;
+  readonly tokenKey: Secret;
+  /** Names of the providers' secrets begin with this; the operator creates one per provider. */
+  readonly providerPrefix: string;
+
+  constructor(scope: Construct, id: string, props: { readonly stage: string }) {
+    super(scope, id);
+    const prefix = `evergrant/${props.stage}`;
+    this.providerPrefix = `${prefix}/providers/`;
+    this.database = new Secret(this, 'Database', {
+      secretName: `${prefix}/database`,
+      description: 'Postgres of the product: {"url": pooled, "directUrl": direct, for migrations}',
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    this.tokenKey = new Secret(this, 'TokenKey', {
+      secretName: `${prefix}/token-key`,
+      description: 'Keys that seal tokens at rest: {"current": 64 hex digits, "previous": [...]}',
+      generateSecretString: {
+        secretStringTemplate: JSON.stringify({ previous: [] }),
+        generateStringKey: 'current',
+        // 64 lower case hex digits: the 32 bytes of an A256GCM key.
+        passwordLength: 64,
+        excludePunctuation: true,
+        excludeUppercase: true,
+        excludeCharacters: 'ghijklmnopqrstuvwxyz',
+        requireEachIncludedType: false,
+      },
+      // Without the key every sealed token is lost, and with it every connection.
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+  }
+
+  grantDatabase(reader: LambdaFunction): void {
+    this.database.grantRead(reader);
+    reader.addEnvironment(databaseEnv.secretId, this.database.secretArn);
+  }
+
+  grantTokenKey(reader: LambdaFunction): void {
+    this.tokenKey.grantRead(reader);
+    reader.addEnvironment(refresherEnv.tokenKeySecretId, this.tokenKey.secretArn);
+  }
+
+  grantProviders(reader: LambdaFunction): void {
+    const { partition, region, account } = Stack.of(this);
+    reader.addToRolePolicy(
+      new PolicyStatement({
+        effect: Effect.ALLOW,
+        actions: ['secretsmanager:GetSecretValue'],
+        resources: [`arn:${partition}:secretsmanager:${region}:${account}:secret:${this.providerPrefix}*`],
+      }),
+    );
+    reader.addEnvironment(refresherEnv.providerSecretPrefix, this.providerPrefix);
+  }
+}

@@ -1,0 +1,90 @@
+import * as z from 'zod';
+import { defaultPolicy } from '../lambdas/domain/policy.ts';
+
+const seconds = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
+const count = z.coerce.number().int().min(1).max(1_000);
+/** What CloudWatch Logs offers (PutRetentionPolicy). */
+const retentionDays = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]);
+
+const schema = z
+  .strictObject({
+    /** Tells several systems in one account apart: part of the stack's name and of its secrets' names. */
+    stage: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,19}$/, 'must be 1 to 20 lower case letters, digits and "-", a letter first')
+      .default('prod'),
+    /** The rule's rhythm. */
+    scanIntervalMinutes: z.coerce.number().int().min(1).max(60).default(5),
+    /** A token is due when it expires within this time. */
+    refreshWindowSeconds: seconds(60, 30 * 86_400).default(600),
+    /** Between two attempts on a failing integration, spread by half either way; by default the scan interval. */
+    retryDelaySeconds: seconds(1, 86_400).optional(),
+    /** Time-out of one call to a token endpoint. */
+    callTimeoutSeconds: seconds(1, 60).default(10),
+    warningThreshold: count.default(defaultPolicy.warningThreshold),
+    disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
+    rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
+    disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
+    /** `plain` is for a product that reads the token columns itself and cannot open a JWE yet. */
+    tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),
+    /** Address that emails come from; without it only the app tells users. */
+    senderEmail: z.email('must be an email address').optional(),
+    /** Named in emails. */
+    productName: z.string().min(1).max(100).default('your app'),
+    /** Where the product's own pages are. */
+    appBaseUrl: z
+      .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+      .default('https://example.com'),
+    /** The page that reconnects an integration; `{integrationId}` and `{provider}` are filled in. */
+    reconnectPath: z
+      .string()
+      .startsWith('/', 'must begin with "/"')
+      .default('/integrations?reconnect={integrationId}'),
+    /** Refreshers running at the same time at most. */
+    maxConcurrency: z.coerce.number().int().min(2).max(1_000).default(10),
+    logRetentionDays: z.coerce
+      .number()
+      .refine(
+        (days) => retentionDays.includes(days),
+        `must be one of CloudWatch's: ${retentionDays.join(', ')}`,
+      )
+      .default(30),
+  })
+  .refine((settings) => settings.warningThreshold < settings.disconnectThreshold, {
+    path: ['warningThreshold'],
+    error: 'must be below disconnectThreshold: a warning after the disconnection helps nobody',
+  });
+
+/** Everything that can be set about a stack. Each is a context value: `cdk.json` or `-c name=value`. */
+export type Settings = z.infer<typeof schema>;
+
+/** The settings contradict the schema. The message has one line per problem, each naming setting and fix. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly code = 'settings_invalid';
+}
+
+/** Names of all settings, for reading them out of the context. */
+export const settingNames: readonly string[] = Object.keys(schema.shape);
+
+/** Checks settings and fills in defaults. Throws `SettingsError` with all problems at once. */
+export function parseSettings(given: Readonly<Record<string, unknown>>): Settings {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    (issue) => `- ${issue.path.join('.') || 'settings'}: ${issue.message}`,
+  );
+  throw new SettingsError(
+    `The settings are not usable (cdk.json "context", or -c name=value):\n${problems.join('\n')}`,
+  );
+}
+
+/** Reads the settings out of a construct tree's context; other context values are none of ours. */
+export function settingsFromContext(context: (name: string) => unknown): Settings {
+  const given = settingNames.map((name) => [name, context(name)] as const);
+  return parseSettings(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
+}
