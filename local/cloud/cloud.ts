@@ -1,0 +1,213 @@
+import { createAsynchronousInvoker } from './asynchronous.ts';
+import type { EmailFault, ReceivedEmail } from './email.ts';
+import { startEmail } from './email.ts';
+import { startEventSource } from './event-sources.ts';
+import type { CloudEvent } from './events.ts';
+import type { Functions } from './functions.ts';
+import { startFunctions } from './functions.ts';
+import type { InvocationResult } from './invocation.ts';
+import type { Json } from './json.ts';
+import type { LambdaApiActions } from './lambda-api.ts';
+import { startLambdaApi } from './lambda-api.ts';
+import { openLogFile } from './log-file.ts';
+import { startQueues } from './queues.ts';
+import { startSchedule } from './schedule.ts';
+import { startSecrets } from './secrets.ts';
+import type { StackSpec } from './stack.ts';
+import { readStack } from './stack.ts';
+import { readTemplate } from './template.ts';
+
+export interface LocalCloudOptions {
+  /** A cloud assembly directory, such as `cdk.out`. */
+  assemblyDir: string;
+  stackName: string;
+  /** Values by secret name, or by the logical id of a secret in the template, which they then replace. */
+  secrets: Record<string, string | object>;
+  /** Values for the stack's CloudFormation parameters; the others take their defaults. */
+  parameters?: Record<string, string>;
+  /** Overrides the interval of every scheduled rule; null means that none ever fires by itself. */
+  scanIntervalMs?: number | null;
+  onEvent?: (event: CloudEvent) => void;
+  /** File that function output is appended to. */
+  logFile?: string;
+  /** Fixed ports on 127.0.0.1, instead of free ones. */
+  ports?: { sqs?: number; secretsManager?: number; email?: number; lambda?: number };
+}
+
+export interface LocalQueue {
+  url: string;
+  arn: string;
+  name: string;
+  /** Logical id of the queue whose dead letters come here. */
+  deadLetterOf?: string;
+}
+
+/** A running stack. Functions and queues go by their logical ids, functions by their names too. */
+export interface LocalCloud {
+  /** Base URLs; `inbox` is the page with the emails, `lambda` has Invoke and `/_switches`. */
+  endpoints: { sqs: string; secretsManager: string; ses: string; inbox: string; lambda: string };
+  /** Name and ARN of each function, by logical id. */
+  functions: Record<string, { name: string; arn: string }>;
+  queues: Record<string, LocalQueue>;
+  /** Invokes a function and waits for its end. Rejects only when there is no such function. */
+  invoke(idOrName: string, event: Json): Promise<InvocationResult>;
+  /** Kills the function's processes without warning. Returns their ids. */
+  kill(idOrName: string): number[];
+  /** Process ids of the function's execution environments. */
+  pids(idOrName: string): number[];
+  /** Gives a secret a new current value, creating it if need be. */
+  putSecret(name: string, value: string | object): void;
+  /** Current value of a secret by name, ARN or logical id. */
+  getSecret(name: string): string | undefined;
+  /** Breaks the email service; null mends it. */
+  setEmailFault(fault: EmailFault | null): void;
+  /** How many calls the email service has had. */
+  emailCallCount(): number;
+  listEmails(): Promise<ReceivedEmail[]>;
+  /** `logical id (type)` of the resources that the local cloud leaves out. */
+  unsupported: string[];
+  /** Ends everything, killing what still runs. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs a synthesized stack: queues, secrets and email, then the triggers, then event sources and scheduled rules.
+ * @throws Error for a template that can't be run or a fixed port in use (both named), and the function's error when a
+ *   trigger fails; nothing is left running then.
+ */
+export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud> {
+  const ports = options.ports ?? {};
+  const resources = new AsyncDisposableStack();
+  try {
+    const log = options.logFile ? openLogFile(options.logFile) : null;
+    const onEvent = (event: CloudEvent) => {
+      log?.write(event);
+      options.onEvent?.(event);
+    };
+
+    // The slowest part to start: the others go on meanwhile, and its failure is met where it is awaited.
+    const emailStarting = startEmail({ port: ports.email, onEvent });
+    emailStarting.catch(() => {});
+    resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
+    const queues = await startQueues(ports.sqs);
+    resources.defer(() => queues.stop());
+    const stack = readStack(
+      readTemplate({
+        assemblyDir: options.assemblyDir,
+        stackName: options.stackName,
+        parameters: options.parameters ?? {},
+        sqsEndpoint: queues.endpoint,
+      }),
+    );
+    const secrets = await startSecrets({
+      specs: stack.secrets,
+      given: options.secrets,
+      port: ports.secretsManager,
+    });
+    resources.defer(() => secrets.stop());
+    await queues.create(stack.queues);
+    const email = await emailStarting;
+    const lambdaApi = await startLambdaApi(() => actions, ports.lambda);
+    resources.defer(() => lambdaApi.stop());
+
+    const functions = await startFunctions({
+      specs: stack.functions,
+      endpoints: {
+        sqs: queues.endpoint,
+        secretsManager: secrets.endpoint,
+        ses: email.endpoint,
+        lambda: lambdaApi.endpoint,
+      },
+      onEvent,
+    });
+    resources.defer(() => functions.stop());
+    const asynchronous = createAsynchronousInvoker({
+      specs: stack.functions,
+      queues: stack.queues,
+      functions,
+      call: queues.call,
+      onEvent,
+    });
+    resources.defer(() => asynchronous.stop());
+    const actions: LambdaApiActions = {
+      functionNames: () => stack.functions.flatMap(({ id, name }) => [id, name]),
+      functionIdOf: (idOrName) =>
+        stack.functions.find(({ id, name }) => id === idOrName || name === idOrName)?.id,
+      invoke: (functionId, event) => functions.invoke(functionId, event, 'api'),
+      send: (functionId, event) => asynchronous.send(functionId, event, 'api'),
+      kill: (functionId) => functions.kill(functionId),
+      setEmailFault: email.setFault,
+    };
+
+    await runTriggers(stack, functions, onEvent);
+    for (const spec of stack.eventSources) {
+      const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
+      const source = startEventSource({ spec, queue, call: queues.call, functions, onEvent });
+      resources.defer(() => source.stop());
+    }
+    const schedule = startSchedule({
+      rules: stack.rules,
+      ...(options.scanIntervalMs === undefined ? {} : { intervalMs: options.scanIntervalMs }),
+      fire(rule, functionId, event) {
+        onEvent({ type: 'rule.fired', ruleId: rule.id, functionId });
+        asynchronous.send(functionId, event, 'rule');
+      },
+    });
+    resources.defer(() => schedule.stop());
+
+    const functionId = (idOrName: string): string => {
+      const id = actions.functionIdOf(idOrName);
+      if (id) return id;
+      throw new Error(`No function ${idOrName}. There are: ${actions.functionNames().join(', ')}.`);
+    };
+    let stopping: Promise<void> | undefined;
+    return {
+      endpoints: {
+        sqs: queues.endpoint,
+        secretsManager: secrets.endpoint,
+        ses: email.endpoint,
+        inbox: `${email.endpoint}/`,
+        lambda: lambdaApi.endpoint,
+      },
+      functions: Object.fromEntries(stack.functions.map(({ id, name, arn }) => [id, { name, arn }])),
+      queues: Object.fromEntries(
+        stack.queues.map(({ id, url, arn, name, deadLetterOf }) => [
+          id,
+          { url, arn, name, ...(deadLetterOf === undefined ? {} : { deadLetterOf }) },
+        ]),
+      ),
+      invoke: async (idOrName, event) => functions.invoke(functionId(idOrName), event, 'api'),
+      kill: (idOrName) => functions.kill(functionId(idOrName)),
+      pids: (idOrName) => functions.pids(functionId(idOrName)),
+      putSecret: secrets.put,
+      getSecret: secrets.get,
+      setEmailFault: email.setFault,
+      emailCallCount: email.callCount,
+      listEmails: email.list,
+      unsupported: stack.unsupported,
+      stop() {
+        stopping ??= resources.disposeAsync();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await resources.disposeAsync();
+    throw error;
+  }
+}
+
+async function runTriggers(
+  stack: StackSpec,
+  functions: Functions,
+  onEvent: (event: CloudEvent) => void,
+): Promise<void> {
+  for (const { id, functionId } of stack.triggers) {
+    const result = await functions.invoke(functionId, {}, 'trigger');
+    if (!result.ok) {
+      throw new Error(`Trigger ${id} failed in ${functionId}: ${result.errorType}: ${result.errorMessage}`, {
+        cause: result,
+      });
+    }
+    onEvent({ type: 'trigger.done', triggerId: id, functionId, durationMs: result.durationMs });
+  }
+}

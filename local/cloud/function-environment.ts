@@ -1,0 +1,53 @@
+import { REGION } from './intrinsics.ts';
+import type { FunctionSpec } from './stack.ts';
+
+/** Base URLs of the services that functions call. */
+export interface ServiceEndpoints {
+  sqs: string;
+  secretsManager: string;
+  /** SES v1 and v2. */
+  ses: string;
+  lambda: string;
+}
+
+/**
+ * The variables of a function's process: the template's, what Lambda adds, and the endpoints that AWS SDKs read.
+ * Nothing of this process' own environment is among them. The access key id tells endpoints who calls: `LOCAL` and the
+ * function's logical id.
+ */
+export function functionVariables(
+  spec: FunctionSpec,
+  taskRoot: string,
+  endpoints: ServiceEndpoints,
+): Record<string, string> {
+  return {
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    LANG: 'en_US.UTF-8',
+    ...spec.environment,
+    TZ: ':UTC',
+    _HANDLER: spec.handler,
+    LAMBDA_TASK_ROOT: taskRoot,
+    AWS_REGION: REGION,
+    AWS_DEFAULT_REGION: REGION,
+    AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
+    AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+    AWS_LAMBDA_FUNCTION_NAME: spec.name,
+    AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
+    AWS_LAMBDA_LOG_GROUP_NAME: spec.logGroupName,
+    AWS_LAMBDA_LOG_STREAM_NAME: 'local/[$LATEST]',
+    AWS_ACCESS_KEY_ID: `LOCAL${spec.id}`,
+    AWS_SECRET_ACCESS_KEY: 'local',
+    AWS_SESSION_TOKEN: 'local',
+    // No developer's profile and no instance's role may reach a function.
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_ENDPOINT_URL_SQS: endpoints.sqs,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: endpoints.secretsManager,
+    AWS_ENDPOINT_URL_SES: endpoints.ses,
+    AWS_ENDPOINT_URL_SESV2: endpoints.ses,
+    // Every other service ends here, in an answer that says so, instead of in the real AWS.
+    AWS_ENDPOINT_URL: endpoints.lambda,
+  };
+}

@@ -1,0 +1,143 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import type { EmailFault } from './email.ts';
+import type { InvocationResult } from './invocation.ts';
+import { THROTTLED } from './invocation.ts';
+import type { Json } from './json.ts';
+import { closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
+import { InvalidInput, parseEmailFault, switchesHelp } from './switches.ts';
+import { lambdaNameIn } from './template.ts';
+
+/** What the endpoint does in the cloud. */
+export interface LambdaApiActions {
+  /** Names that functions go by. */
+  functionNames(): string[];
+  /** Logical id by logical id or name; undefined when there is no such function. */
+  functionIdOf(idOrName: string): string | undefined;
+  invoke(functionId: string, event: Json): Promise<InvocationResult>;
+  /** Invokes asynchronously, with Lambda's retries. */
+  send(functionId: string, event: Json): void;
+  kill(functionId: string): number[];
+  setEmailFault(fault: EmailFault | null): void;
+}
+
+export interface LambdaApi {
+  endpoint: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an endpoint with Lambda's Invoke, for the AWS CLI and SDKs, and with the switches below `/_switches`.
+ * @param actions Asked for at each request, because functions need to know this endpoint before they can run.
+ * @throws Error that names a fixed port in use.
+ */
+export async function startLambdaApi(actions: () => LambdaApiActions, port?: number): Promise<LambdaApi> {
+  const server = createServer((request, response) => {
+    handle(request, response, actions()).catch((error: unknown) => {
+      const badInput = error instanceof InvalidInput;
+      const type = badInput ? 'InvalidParameterValueException' : 'ServiceException';
+      sendError(response, badInput ? 400 : 500, type, error instanceof Error ? error.message : String(error));
+    });
+  });
+  const actualPort = await listenOnLoopback(server, port, 'ports.lambda');
+  return { endpoint: `http://127.0.0.1:${actualPort}`, stop: () => closeServer(server) };
+}
+
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  actions: LambdaApiActions,
+): Promise<void> {
+  const path = decodeURIComponent((request.url ?? '/').split('?')[0] as string);
+  const route = `${request.method} ${path}`;
+  const invocation = /^POST \/2015-03-31\/functions\/([^/]+)\/invocations$/.exec(route);
+  if (invocation) return invoke(request, response, actions, invocation[1] as string);
+  const kill = /^POST \/_switches\/functions\/([^/]+)\/kill$/.exec(route);
+  if (kill) {
+    const functionId = resolveFunction(response, actions, kill[1] as string);
+    if (functionId) sendJson(response, 200, { functionId, killedPids: actions.kill(functionId) });
+    return;
+  }
+  if (route === 'PUT /_switches/email') {
+    const fault = parseEmailFault(await readJson(request, 'The body'));
+    actions.setEmailFault(fault);
+    return sendJson(response, 200, { fault });
+  }
+  if (route === 'DELETE /_switches/email') {
+    actions.setEmailFault(null);
+    return sendJson(response, 200, { fault: null });
+  }
+  if (route === 'GET /_switches') return sendJson(response, 200, switchesHelp(actions.functionNames()));
+  sendError(
+    response,
+    404,
+    'UnknownOperationException',
+    `The local cloud has no ${route}: it runs SQS, Secrets Manager, SES and Lambda's Invoke. See GET /_switches.`,
+  );
+}
+
+async function invoke(
+  request: IncomingMessage,
+  response: ServerResponse,
+  actions: LambdaApiActions,
+  name: string,
+): Promise<void> {
+  const functionId = resolveFunction(response, actions, name);
+  if (!functionId) return;
+  const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
+  const event = await readJson(request, 'The payload');
+  if (type === 'DryRun') return void response.writeHead(204).end();
+  if (type === 'Event') {
+    actions.send(functionId, event);
+    return void response.writeHead(202).end();
+  }
+  if (type !== 'RequestResponse') {
+    throw new InvalidInput(`X-Amz-Invocation-Type is ${type}; it must be RequestResponse, Event or DryRun.`);
+  }
+  const result = await actions.invoke(functionId, event);
+  const headers = { 'x-amz-executed-version': '$LATEST', 'x-amzn-requestid': result.requestId };
+  if (result.ok) return sendJson(response, 200, result.payload, headers);
+  const { errorType, errorMessage, trace } = result;
+  if (errorType === THROTTLED) return sendError(response, 429, THROTTLED, errorMessage);
+  sendJson(
+    response,
+    200,
+    { errorType, errorMessage, ...(trace ? { trace } : {}) },
+    {
+      ...headers,
+      'x-amz-function-error': 'Unhandled',
+    },
+  );
+}
+
+function resolveFunction(
+  response: ServerResponse,
+  actions: LambdaApiActions,
+  name: string,
+): string | undefined {
+  const functionId = actions.functionIdOf(lambdaNameIn(name));
+  if (!functionId) {
+    const known = actions.functionNames().join(', ');
+    sendError(
+      response,
+      404,
+      'ResourceNotFoundException',
+      `Function not found: ${name}. There are: ${known}.`,
+    );
+  }
+  return functionId;
+}
+
+async function readJson(request: IncomingMessage, what: string): Promise<Json> {
+  const body = await readBody(request);
+  if (body === '') return {};
+  try {
+    return JSON.parse(body) as Json;
+  } catch {
+    throw new InvalidInput(`${what} must be JSON.`);
+  }
+}
+
+function sendError(response: ServerResponse, status: number, type: string, message: string): void {
+  sendJson(response, status, { Type: 'User', Message: message, message }, { 'x-amzn-errortype': type });
+}

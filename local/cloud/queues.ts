@@ -1,0 +1,84 @@
+import { buildApp } from 'fauxqs';
+import { ACCOUNT_ID, REGION } from './intrinsics.ts';
+import { explainListenError } from './loopback.ts';
+import { createMoveTasks } from './move-tasks.ts';
+import type { SqsCall } from './sqs-client.ts';
+import { createSqsCaller } from './sqs-client.ts';
+import type { QueueSpec } from './stack.ts';
+
+/** An SQS server. */
+export interface Queues {
+  endpoint: string;
+  call: SqsCall;
+  /** Creates the stack's queues, dead-letter queues first. */
+  create(specs: QueueSpec[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const MOVE_TASK_ACTIONS = ['StartMessageMoveTask', 'ListMessageMoveTasks', 'CancelMessageMoveTask'];
+const ACTIONS_THAT_ANSWER_URLS = ['CreateQueue', 'GetQueueUrl', 'ListQueues', 'ListDeadLetterSourceQueues'];
+
+/**
+ * Starts fauxqs on 127.0.0.1, with the parts of SQS that it lacks: message move tasks, and queue URLs whose host every
+ * process can resolve (its own, `sqs.us-east-1.localhost`, need not).
+ * @throws Error that names a fixed port in use.
+ */
+export async function startQueues(port?: number): Promise<Queues> {
+  const app = buildApp({ logger: false, defaultRegion: REGION });
+  const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
+
+  app.addHook('preHandler', async (request, reply) => {
+    const action = actionOf(request.headers);
+    if (!state.moveTasks || !MOVE_TASK_ACTIONS.includes(action)) return;
+    const { status, body } = await state.moveTasks.handle(action, request.body as Record<string, unknown>);
+    return reply
+      .status(status)
+      .header('content-type', 'application/x-amz-json-1.0')
+      .send(JSON.stringify(body));
+  });
+  app.addHook('onSend', async (request, _reply, payload) => {
+    if (typeof payload !== 'string' || !ACTIONS_THAT_ANSWER_URLS.includes(actionOf(request.headers)))
+      return payload;
+    return payload.replaceAll(/http:\/\/sqs\.[^/"]+/g, state.endpoint);
+  });
+  try {
+    await app.listen({ port: port ?? 0, host: '127.0.0.1' });
+  } catch (error) {
+    await app.close();
+    throw explainListenError(error as Error, port, 'ports.sqs');
+  }
+  const address = app.server.address();
+  state.endpoint = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  const call = createSqsCaller(state.endpoint);
+  const moveTasks = createMoveTasks(call, urlOf);
+  state.moveTasks = moveTasks;
+
+  function urlOf(queueArn: string): string {
+    return `${state.endpoint}/${ACCOUNT_ID}/${queueArn.split(':')[5]}`;
+  }
+
+  return {
+    endpoint: state.endpoint,
+    call,
+    async create(specs) {
+      for (const spec of inOrderOfRedrive(specs)) {
+        await call('CreateQueue', { QueueName: spec.name, Attributes: spec.attributes });
+      }
+    },
+    async stop() {
+      moveTasks.stop();
+      await app.close();
+    },
+  };
+}
+
+function actionOf(headers: Record<string, unknown>): string {
+  return String(headers['x-amz-target'] ?? '').replace('AmazonSQS.', '');
+}
+
+/** Dead-letter queues before the queues that name them. */
+function inOrderOfRedrive(specs: QueueSpec[]): QueueSpec[] {
+  return [...specs].sort(
+    (a, b) => Number(b.deadLetterOf !== undefined) - Number(a.deadLetterOf !== undefined),
+  );
+}

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
+import { secretArn } from './secret-arn.ts';
+import { generateSecretString } from './secret-string.ts';
+import type { SecretSpec } from './stack.ts';
+
+/** A Secrets Manager endpoint. */
+export interface Secrets {
+  endpoint: string;
+  /** Gives a secret a new current value, creating it if need be. Name, ARN, or a template secret's logical id. */
+  put(name: string, value: string | object): void;
+  /** The current value of a secret. Name, ARN, or a template secret's logical id; undefined when there is none. */
+  get(name: string): string | undefined;
+  stop(): Promise<void>;
+}
+
+export interface SecretsOptions {
+  specs: SecretSpec[];
+  /** Values by name (or by a template secret's logical id); they come before the template's own. */
+  given: Record<string, string | object>;
+  port?: number | undefined;
+}
+
+interface Version {
+  id: string;
+  secretString: string;
+  stages: string[];
+  createdAtMs: number;
+}
+
+interface Secret {
+  name: string;
+  arn: string;
+  logicalId?: string;
+  /** Newest first. */
+  versions: Version[];
+}
+
+type Parameters = Record<string, unknown>;
+
+/** An error of the service, by its code. */
+class SecretsError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * Starts the endpoint with the template's secrets and the given ones.
+ * @throws Error that names a fixed port in use.
+ */
+export async function startSecrets({ specs, given, port }: SecretsOptions): Promise<Secrets> {
+  const secrets: Secret[] = specs.map(({ id, name }) => ({
+    name,
+    arn: secretArn(name),
+    logicalId: id,
+    versions: [],
+  }));
+  for (const [name, value] of Object.entries(given)) put(name, value);
+  for (const [index, spec] of specs.entries()) {
+    const secret = secrets[index]!;
+    if (secret.versions.length > 0) continue;
+    if (spec.secretString !== undefined) addVersion(secret, spec.secretString);
+    else if (spec.generate) addVersion(secret, generateSecretString(spec.generate));
+  }
+
+  function put(name: string, value: string | object): void {
+    const secret = secrets.find((other) => other.logicalId === name) ?? find(name) ?? create(name);
+    addVersion(secret, typeof value === 'string' ? value : JSON.stringify(value));
+  }
+
+  function create(name: string): Secret {
+    const secret = { name, arn: secretArn(name), versions: [] };
+    secrets.push(secret);
+    return secret;
+  }
+
+  /** By name, ARN, or ARN without its six random characters, as Secrets Manager accepts. */
+  function find(secretId: string): Secret | undefined {
+    return secrets.find(
+      ({ name, arn }) => secretId === name || secretId === arn || secretId === arn.slice(0, -7),
+    );
+  }
+
+  function existing(parameters: Parameters): Secret {
+    const secret = find(required(parameters, 'SecretId'));
+    if (secret) return secret;
+    throw new SecretsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+  }
+
+  const actions: Record<string, (parameters: Parameters) => object> = {
+    GetSecretValue(parameters) {
+      const secret = existing(parameters);
+      const stage = String(parameters.VersionStage ?? 'AWSCURRENT');
+      const version = secret.versions.find(({ id, stages }) =>
+        parameters.VersionId === undefined ? stages.includes(stage) : id === parameters.VersionId,
+      );
+      if (!version) {
+        const wanted =
+          parameters.VersionId === undefined
+            ? `staging label: ${stage}`
+            : `VersionId: ${parameters.VersionId}`;
+        throw new SecretsError(
+          'ResourceNotFoundException',
+          `Secrets Manager can't find the specified secret value for ${wanted}`,
+        );
+      }
+      return { ...identify(secret), ...present(version), SecretString: version.secretString };
+    },
+    PutSecretValue(parameters) {
+      const secret = existing(parameters);
+      return { ...identify(secret), ...present(addVersion(secret, required(parameters, 'SecretString'))) };
+    },
+    CreateSecret(parameters) {
+      const name = required(parameters, 'Name');
+      if (find(name)) {
+        throw new SecretsError(
+          'ResourceExistsException',
+          `The operation failed because the secret ${name} already exists.`,
+        );
+      }
+      const secret = create(name);
+      if (typeof parameters.SecretString !== 'string') return identify(secret);
+      return { ...identify(secret), ...present(addVersion(secret, parameters.SecretString)) };
+    },
+    DescribeSecret(parameters) {
+      const secret = existing(parameters);
+      const stages = secret.versions.filter((version) => version.stages.length > 0);
+      return {
+        ...identify(secret),
+        VersionIdsToStages: Object.fromEntries(stages.map((v) => [v.id, v.stages])),
+      };
+    },
+  };
+
+  const server = createServer(async (request, response) => {
+    const action = String(request.headers['x-amz-target'] ?? '').replace('secretsmanager.', '');
+    try {
+      const parameters = JSON.parse(await readBody(request)) as Parameters;
+      const handle = Object.hasOwn(actions, action) ? actions[action] : undefined;
+      if (!handle) {
+        const known = Object.keys(actions).join(', ');
+        throw new SecretsError('UnknownOperationException', `The local Secrets Manager knows ${known}.`);
+      }
+      sendJson(response, 200, handle(parameters), { 'content-type': 'application/x-amz-json-1.1' });
+    } catch (error) {
+      const code = error instanceof SecretsError ? error.code : 'InvalidRequestException';
+      sendJson(
+        response,
+        400,
+        { __type: code, message: (error as Error).message },
+        {
+          'content-type': 'application/x-amz-json-1.1',
+        },
+      );
+    }
+  });
+  const actualPort = await listenOnLoopback(server, port, 'ports.secretsManager');
+  return {
+    endpoint: `http://127.0.0.1:${actualPort}`,
+    put,
+    get(name) {
+      const secret = secrets.find(({ logicalId }) => logicalId === name) ?? find(name);
+      return secret?.versions[0]?.secretString;
+    },
+    stop: () => closeServer(server),
+  };
+}
+
+function addVersion(secret: Secret, secretString: string): Version {
+  for (const version of secret.versions) {
+    version.stages = version.stages.includes('AWSCURRENT') ? ['AWSPREVIOUS'] : [];
+  }
+  const version = { id: randomUUID(), secretString, stages: ['AWSCURRENT'], createdAtMs: Date.now() };
+  secret.versions.unshift(version);
+  return version;
+}
+
+function identify({ name, arn }: Secret): object {
+  return { Name: name, ARN: arn };
+}
+
+function present(version: Version): object {
+  return { VersionId: version.id, VersionStages: version.stages, CreatedDate: version.createdAtMs / 1_000 };
+}
+
+function required(parameters: Parameters, name: string): string {
+  const value = parameters[name];
+  if (typeof value === 'string' && value !== '') return value;
+  throw new SecretsError('InvalidParameterException', `${name} is missing or no string.`);
+}

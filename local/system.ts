@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type LocalCloud, startCloud } from './cloud/cloud.ts';
+import type { CloudEvent } from './cloud/events.ts';
+import { startPostgres } from './cloud/postgres.ts';
+import { type ProductProvider, type ProductServer, startProductServer } from './product/server.ts';
+import { ProductStore } from './product/store.ts';
+import { type ProviderClient, startProvider } from './provider/server.ts';
+import { synthesize } from './synth.ts';
+
+/** A provider to run, and to configure in the system. */
+export interface ProviderSpec {
+  readonly name: string;
+  readonly displayName: string;
+  readonly clientAuth: ProviderClient['clientAuth'];
+  readonly accessTokenLifetimeSeconds: number;
+  /** Preferred port; a free one when it is taken or not given. */
+  readonly port?: number;
+}
+
+export interface SystemOptions {
+  /** Folder for the database, the assembly, the token key and the log. */
+  readonly directory: string;
+  /** An existing Postgres instead of the embedded one. */
+  readonly databaseUrl?: string;
+  /** Keep the embedded database for the next start. */
+  readonly persistent: boolean;
+  readonly providers: readonly ProviderSpec[];
+  readonly scanIntervalMs: number;
+  /** Settings of the stack beyond those that a laptop needs, as `-c name=value` gives them. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  readonly ports?: { readonly postgres?: number; readonly product?: number; readonly inbox?: number; readonly lambda?: number; readonly sqs?: number };
+  /** Between the providers' start and the functions' first scan; the database may have no schema yet. */
+  readonly beforeCloud?: (parts: { databaseUrl: string; providers: readonly ProductProvider[] }) => Promise<void>;
+  readonly onEvent?: (event: CloudEvent) => void;
+  readonly onProgress?: (step: string) => void;
+}
+
+/** The running system with the world around it: providers, the product and its users' inbox. */
+export interface LocalSystem {
+  readonly cloud: LocalCloud;
+  readonly databaseUrl: string;
+  readonly providers: readonly ProductProvider[];
+  readonly store: ProductStore;
+  readonly product: ProductServer;
+  readonly logFile: string;
+  /** Logical id of a function by the folder of its code, such as `scanner`. */
+  functionId(stage: string): string;
+  /** Logical ids of the queues. */
+  readonly queueIds: { refresh: string; refreshDeadLetters: string; threshold: string; thresholdDeadLetters: string };
+  stop(): Promise<void>;
+}
+
+/** Name of the stage that runs locally; it is part of the names of its secrets. */
+const stage = 'local';
+export const senderEmail = 'connections@acme-flows.example';
+
+/** Starts everything. Rejects with a message for people; nothing is left running then. */
+export async function startSystem(options: SystemOptions): Promise<LocalSystem> {
+  const { onProgress = () => undefined } = options;
+  const resources = new AsyncDisposableStack();
+  try {
+    await mkdir(options.directory, { recursive: true });
+    const product = await startProductServer(options.ports?.product);
+    resources.defer(() => product.stop());
+
+    onProgress('synthesizing the stack, starting PostgreSQL and the providers');
+    const assembling = synthesize(path.join(options.directory, 'cdk.out'), {
+      stage,
+      productName: 'Acme Flows',
+      senderEmail,
+      appBaseUrl: product.origin,
+      ...options.settings,
+    });
+    // Whatever fails first is reported; the other must not become an unhandled rejection.
+    assembling.catch(() => undefined);
+    const databaseStarting = startDatabase(options, resources);
+    databaseStarting.catch(() => undefined);
+    const providers: ProductProvider[] = [];
+    for (const spec of options.providers) {
+      const started = await startConfiguredProvider(spec, product.redirectUri);
+      resources.defer(() => started.provider.stop());
+      providers.push(started);
+    }
+    const databaseUrl = await databaseStarting;
+    await options.beforeCloud?.({ databaseUrl, providers });
+    const assembly = await assembling;
+
+    onProgress('migrating the database and starting the functions');
+    const logFile = path.join(options.directory, 'functions.log');
+    await rm(logFile, { force: true });
+    const { lambda, inbox, sqs } = options.ports ?? {};
+    const cloud = await startCloud({
+      ...assembly,
+      secrets: {
+        [`evergrant/${stage}/database`]: { url: databaseUrl, directUrl: databaseUrl },
+        [`evergrant/${stage}/token-key`]: await tokenKey(options.directory),
+        ...Object.fromEntries(providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)])),
+      },
+      scanIntervalMs: options.scanIntervalMs,
+      logFile,
+      ports: {
+        ...(lambda !== undefined && { lambda }),
+        ...(inbox !== undefined && { email: inbox }),
+        ...(sqs !== undefined && { sqs }),
+      },
+      ...(options.onEvent && { onEvent: options.onEvent }),
+    });
+    resources.defer(() => cloud.stop());
+    if (cloud.unsupported.length > 0) onProgress(`left out, for want of a local stand-in: ${cloud.unsupported.join(', ')}`);
+
+    const store = new ProductStore(databaseUrl);
+    resources.defer(() => store.end());
+    await store.setUp();
+    product.open(store, providers);
+    let stopping: Promise<void> | undefined;
+    return {
+      cloud,
+      databaseUrl,
+      providers,
+      store,
+      product,
+      logFile,
+      functionId: (name) => idOf(cloud.functions, new RegExp(`^${name}Function`, 'i')),
+      queueIds: {
+        refresh: idOf(cloud.queues, /^RefreshQueue/),
+        refreshDeadLetters: idOf(cloud.queues, /^RefreshDeadLetters/),
+        threshold: idOf(cloud.queues, /^ThresholdQueue/),
+        thresholdDeadLetters: idOf(cloud.queues, /^ThresholdDeadLetters/),
+      },
+      stop() {
+        stopping ??= resources.disposeAsync();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await resources.disposeAsync();
+    throw error;
+  }
+}
+
+async function startDatabase(options: SystemOptions, resources: AsyncDisposableStack): Promise<string> {
+  if (options.databaseUrl !== undefined) return options.databaseUrl;
+  const server = await startPostgres({
+    dataDir: path.join(options.directory, 'postgres'),
+    persistent: options.persistent,
+    ...(options.ports?.postgres !== undefined && { port: options.ports.postgres }),
+  });
+  resources.defer(() => server.stop());
+  return server.url;
+}
+
+async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string): Promise<ProductProvider> {
+  const client: ProviderClient = {
+    clientId: `acme-flows-at-${spec.name}`,
+    clientSecret: randomBytes(24).toString('base64url'),
+    clientAuth: spec.clientAuth,
+    redirectUri,
+  };
+  const { name, displayName, accessTokenLifetimeSeconds } = spec;
+  const options = { name, displayName, client, accessTokenLifetimeSeconds };
+  const provider = await startProvider({ ...options, ...(spec.port !== undefined && { port: spec.port }) }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') throw error;
+      return startProvider(options);
+    },
+  );
+  return { provider, displayName, client };
+}
+
+/** The content of a provider's secret, as an operator puts it there. */
+export function clientOf({ provider, displayName, client }: ProductProvider): object {
+  return {
+    clientId: client.clientId,
+    clientSecret: client.clientSecret,
+    provider: { displayName, tokenEndpoint: provider.tokenEndpoint, clientAuthentication: client.clientAuth },
+  };
+}
+
+/** The key outlives a restart, as the sealed tokens in the database do. */
+async function tokenKey(directory: string): Promise<{ current: string; previous: string[] }> {
+  const file = path.join(directory, 'token-key.json');
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const key = { current: randomBytes(32).toString('hex'), previous: [] };
+  await writeFile(file, JSON.stringify(key), { mode: 0o600 });
+  return key;
+}
+
+function idOf(things: Readonly<Record<string, unknown>>, pattern: RegExp): string {
+  const id = Object.keys(things).find((name) => pattern.test(name));
+  if (id === undefined) throw new Error(`The template has nothing named like ${pattern}: ${Object.keys(things).join(', ')}`);
+  return id;
+}

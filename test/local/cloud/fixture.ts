@@ -1,0 +1,137 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { App, CfnParameter, Duration, Fn, SecretValue, Stack } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Trigger } from 'aws-cdk-lib/triggers';
+
+const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
+
+/** Properties of a fixture function. */
+export interface FunctionOptions {
+  environment?: Record<string, string>;
+  timeoutS?: number;
+  reservedConcurrency?: number;
+  onFailure?: Queue;
+}
+
+/** A function of test/local/cloud/handlers; `handler` is `file.export`. */
+export function addFunction(
+  stack: Stack,
+  id: string,
+  handler: string,
+  options: FunctionOptions = {},
+): LambdaFn {
+  const lambda = new LambdaFn(stack, id, {
+    runtime: Runtime.NODEJS_24_X,
+    code: Code.fromAsset(HANDLERS),
+    handler,
+    functionName: id,
+    memorySize: 256,
+    timeout: Duration.seconds(options.timeoutS ?? 5),
+    ...(options.environment ? { environment: options.environment } : {}),
+    ...(options.reservedConcurrency ? { reservedConcurrentExecutions: options.reservedConcurrency } : {}),
+    ...(options.onFailure ? { retryAttempts: 0, onFailure: new SqsDestination(options.onFailure) } : {}),
+  });
+  // Logical ids without CDK's hash keep the tests readable.
+  stack.renameLogicalId(stack.getLogicalId(lambda.node.defaultChild as never), id);
+  return lambda;
+}
+
+/** A queue under its own id. */
+export function addQueue(
+  stack: Stack,
+  id: string,
+  visibilityS: number,
+  deadLetters?: Queue,
+  maxReceiveCount = 2,
+): Queue {
+  const queue = new Queue(stack, id, {
+    visibilityTimeout: Duration.seconds(visibilityS),
+    ...(deadLetters ? { deadLetterQueue: { queue: deadLetters, maxReceiveCount } } : {}),
+  });
+  stack.renameLogicalId(stack.getLogicalId(queue.node.defaultChild as never), id);
+  return queue;
+}
+
+/** A stack with one of each thing that the local cloud runs. */
+export function everything(stack: Stack): void {
+  const deadLetters = addQueue(stack, 'WorkDeadLetters', 1);
+  const work = addQueue(stack, 'Work', 1, deadLetters);
+  const bulk = addQueue(stack, 'Bulk', 30);
+  const slow = addQueue(stack, 'Slow', 30);
+  const outbox = addQueue(stack, 'Outbox', 30);
+  const failures = addQueue(stack, 'Failures', 30);
+  const parameter = new CfnParameter(stack, 'Greeting', { default: 'hello' });
+  const generated = new Secret(stack, 'Generated', {
+    generateSecretString: {
+      secretStringTemplate: JSON.stringify({ user: 'evergrant' }),
+      generateStringKey: 'password',
+      passwordLength: 20,
+      excludePunctuation: true,
+      excludeCharacters: 'abc',
+    },
+  });
+  stack.renameLogicalId(stack.getLogicalId(generated.node.defaultChild as never), 'Generated');
+  new Secret(stack, 'Replaced', {
+    secretName: 'evergrant/replaced',
+    secretStringValue: SecretValue.unsafePlainText('x'),
+  });
+
+  addFunction(stack, 'echo', 'echo.handler', {
+    environment: {
+      QUEUE_URL: work.queueUrl,
+      QUEUE_ARN: work.queueArn,
+      QUEUE_NAME: work.queueName,
+      SECRET_ARN: generated.secretArn,
+      JOINED: Fn.join('-', [parameter.valueAsString, stack.region, work.queueName]),
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own placeholders.
+      SUBSTITUTED: Fn.sub('${Greeting}/${Work.Arn}/${AWS::Partition}'),
+    },
+  });
+  addFunction(stack, 'hang', 'echo.hang', { timeoutS: 1 });
+  addFunction(stack, 'oldStyle', 'echo.withCallback');
+  addFunction(stack, 'missing', 'echo.nothing');
+  addFunction(stack, 'ticker', 'ticker.handler');
+  addFunction(stack, 'single', 'echo.hang', { timeoutS: 1, reservedConcurrency: 1 });
+  addFunction(stack, 'doomed', 'echo.handler', { onFailure: failures });
+  addFunction(stack, 'readSecret', 'services.readSecret');
+  addFunction(stack, 'sendEmail', 'services.sendEmail');
+  addFunction(stack, 'sendMessage', 'services.sendMessage', { environment: { QUEUE_URL: outbox.queueUrl } });
+
+  const partial = addFunction(stack, 'partial', 'worker.partial', { timeoutS: 1 });
+  partial.addEventSource(new SqsEventSource(work, { batchSize: 5, reportBatchItemFailures: true }));
+  const collect = addFunction(stack, 'collect', 'worker.collect');
+  collect.addEventSource(new SqsEventSource(bulk, { batchSize: 25, maxBatchingWindow: Duration.seconds(1) }));
+  const slowWorker = addFunction(stack, 'slowWorker', 'worker.slow');
+  slowWorker.addEventSource(new SqsEventSource(slow, { batchSize: 1, maxConcurrency: 2 }));
+
+  const migrate = addFunction(stack, 'migrate', 'echo.handler');
+  new Trigger(stack, 'Migrate', { handler: migrate });
+  const scanned = addFunction(stack, 'scanned', 'echo.handler');
+  new Rule(stack, 'Scan', {
+    schedule: Schedule.rate(Duration.minutes(5)),
+    targets: [
+      new LambdaFunction(scanned),
+      new LambdaFunction(migrate, { event: RuleTargetInput.fromObject({ a: 1 }) }),
+    ],
+  });
+  new Topic(stack, 'Alarms');
+}
+
+/** Synthesizes a stack `fixture` with what `define` puts into it. */
+export function synthesize(define: (stack: Stack) => void): { assemblyDir: string; remove(): void } {
+  const outdir = mkdtempSync(path.join(os.tmpdir(), 'evergrant-fixture-'));
+  const app = new App({ outdir, analyticsReporting: false });
+  define(new Stack(app, 'fixture'));
+  app.synth();
+  return { assemblyDir: outdir, remove: () => rmSync(outdir, { recursive: true, force: true }) };
+}
