@@ -20,7 +20,9 @@ export async function synthesize(
   assemblyDir: string,
   settings: Readonly<Record<string, string | number | boolean>>,
 ): Promise<Assembly> {
-  const { context } = JSON.parse(await readFile(path.join(projectRoot, 'cdk.json'), 'utf8')) as { context: object };
+  const { context } = JSON.parse(await readFile(path.join(projectRoot, 'cdk.json'), 'utf8')) as {
+    context: object;
+  };
   await rm(assemblyDir, { recursive: true, force: true });
   try {
     await promisify(execFile)(process.execPath, ['bin/app.ts'], {

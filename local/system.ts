@@ -15,7 +15,7 @@ export interface ProviderSpec {
   readonly displayName: string;
   readonly clientAuth: ProviderClient['clientAuth'];
   readonly accessTokenLifetimeSeconds: number;
-  /** Preferred port; a free one when it is taken or not given. */
+  /** A free one by default. */
   readonly port?: number;
 }
 
@@ -30,9 +30,18 @@ export interface SystemOptions {
   readonly scanIntervalMs: number;
   /** Settings of the stack beyond those that a laptop needs, as `-c name=value` gives them. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
-  readonly ports?: { readonly postgres?: number; readonly product?: number; readonly inbox?: number; readonly lambda?: number; readonly sqs?: number };
+  readonly ports?: {
+    readonly postgres?: number;
+    readonly product?: number;
+    readonly inbox?: number;
+    readonly lambda?: number;
+    readonly sqs?: number;
+  };
   /** Between the providers' start and the functions' first scan; the database may have no schema yet. */
-  readonly beforeCloud?: (parts: { databaseUrl: string; providers: readonly ProductProvider[] }) => Promise<void>;
+  readonly beforeCloud?: (parts: {
+    databaseUrl: string;
+    providers: readonly ProductProvider[];
+  }) => Promise<void>;
   readonly onEvent?: (event: CloudEvent) => void;
   readonly onProgress?: (step: string) => void;
 }
@@ -48,7 +57,12 @@ export interface LocalSystem {
   /** Logical id of a function by the folder of its code, such as `scanner`. */
   functionId(stage: string): string;
   /** Logical ids of the queues. */
-  readonly queueIds: { refresh: string; refreshDeadLetters: string; threshold: string; thresholdDeadLetters: string };
+  readonly queueIds: {
+    refresh: string;
+    refreshDeadLetters: string;
+    threshold: string;
+    thresholdDeadLetters: string;
+  };
   stop(): Promise<void>;
 }
 
@@ -96,7 +110,9 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
       secrets: {
         [`evergrant/${stage}/database`]: { url: databaseUrl, directUrl: databaseUrl },
         [`evergrant/${stage}/token-key`]: await tokenKey(options.directory),
-        ...Object.fromEntries(providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)])),
+        ...Object.fromEntries(
+          providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)]),
+        ),
       },
       scanIntervalMs: options.scanIntervalMs,
       logFile,
@@ -108,11 +124,13 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
       ...(options.onEvent && { onEvent: options.onEvent }),
     });
     resources.defer(() => cloud.stop());
-    if (cloud.unsupported.length > 0) onProgress(`left out, for want of a local stand-in: ${cloud.unsupported.join(', ')}`);
+    if (cloud.unsupported.length > 0)
+      onProgress(`left out, for want of a local stand-in: ${cloud.unsupported.join(', ')}`);
 
     const store = new ProductStore(databaseUrl);
     resources.defer(() => store.end());
-    await store.setUp();
+    await store.createUsers();
+    await store.pointView();
     product.open(store, providers);
     let stopping: Promise<void> | undefined;
     return {
@@ -160,12 +178,7 @@ async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string):
   };
   const { name, displayName, accessTokenLifetimeSeconds } = spec;
   const options = { name, displayName, client, accessTokenLifetimeSeconds };
-  const provider = await startProvider({ ...options, ...(spec.port !== undefined && { port: spec.port }) }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') throw error;
-      return startProvider(options);
-    },
-  );
+  const provider = await startProvider({ ...options, ...(spec.port !== undefined && { port: spec.port }) });
   return { provider, displayName, client };
 }
 
@@ -193,6 +206,7 @@ async function tokenKey(directory: string): Promise<{ current: string; previous:
 
 function idOf(things: Readonly<Record<string, unknown>>, pattern: RegExp): string {
   const id = Object.keys(things).find((name) => pattern.test(name));
-  if (id === undefined) throw new Error(`The template has nothing named like ${pattern}: ${Object.keys(things).join(', ')}`);
+  if (id === undefined)
+    throw new Error(`The template has nothing named like ${pattern}: ${Object.keys(things).join(', ')}`);
   return id;
 }

@@ -82,7 +82,7 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
         paragraphs: [
           greeting,
           `${provider} told us that ${product} no longer has access to your account. Common reasons are a changed password, access that was removed, or access that expired.`,
-          'We will keep trying for a little while, but most likely only you can restore access. Until then, anything that uses it may stop.',
+          'We will keep trying for a little while, but most likely only you can restore the connection. Until then, anything that uses it may stop.',
         ],
         button,
         footnote,
@@ -95,7 +95,7 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
         paragraphs: [
           greeting,
           `${product} can no longer access your ${provider} account. ${provider} refused to renew the connection, so we have stopped trying.`,
-          'Anything that uses it stops until you reconnect.',
+          'Anything that uses this connection stops until you reconnect.',
         ],
         button,
         footnote,
@@ -186,11 +186,8 @@ function greet(userName: string | null): string {
 /** Anyone can type anything as their name, or as a stranger's: what could be a message or a link is none. */
 function isName(name: string): boolean {
   if (!/\p{L}/u.test(name) || [...name].length > longestUserName) return false;
-  // As a mail client sees it that looks for links: full-width forms and joiners do not hide a dot.
-  const seen = name
-    .normalize('NFKC')
-    .replace(/[\u200c\u200d]/g, '')
-    .replaceAll('。', '.');
+  // As a mail client sees it that looks for links: full-width forms are no disguise.
+  const seen = name.normalize('NFKC').replaceAll('。', '.');
   const markup = /[<>:@]/;
   const domain = /www\.|\.[^\s.-]{2}|\.\p{N}/iu;
   const phoneNumber = /(?:\p{N}\P{N}*){7}/u;

@@ -92,7 +92,7 @@ function renderHtml(content: Content): string {
 @media (max-width:480px){
 .outer{padding:20px 12px 28px!important}
 .card{padding:26px 20px 28px!important}
-.aside{padding-left:20px!important;padding-right:20px!important}
+.aside{padding-left:21px!important;padding-right:21px!important}
 .button{width:100%!important}
 .button a{display:block!important}
 }
@@ -115,7 +115,7 @@ ${previewFiller}
 <tr><td class="outer" align="center" style="padding:40px 16px 48px">
 <!--[if mso]><table role="presentation" width="560" border="0" cellpadding="0" cellspacing="0"><tr><td><![endif]-->
 <table role="presentation" width="100%" border="0" cellpadding="0" cellspacing="0" style="max-width:560px;table-layout:fixed;font-family:${fonts};${breaks}">
-<tr><td class="aside muted" align="left" style="padding:0 36px 14px;font-size:15px;line-height:22px;font-weight:600;color:#57606a">${escapeHtml(content.product)}</td></tr>
+<tr><td class="aside muted" align="left" style="padding:0 37px 14px;font-size:15px;line-height:22px;font-weight:600;color:#57606a">${escapeHtml(content.product)}</td></tr>
 <tr><td class="card" align="left" bgcolor="#ffffff" style="padding:34px 36px 36px;background:#ffffff;border:1px solid #dce1e7;border-radius:12px">
 <h1 class="heading" style="margin:0 0 18px;font-size:23px;line-height:30px;font-weight:600;color:#14181d">${escapeHtml(content.heading)}</h1>
 ${paragraphs.join('\n')}
@@ -125,7 +125,7 @@ ${paragraphs.join('\n')}
 </td></tr>
 </table>
 </td></tr>
-<tr><td class="aside muted" align="left" style="padding:20px 36px 0;font-size:13px;line-height:20px;color:#57606a">
+<tr><td class="aside muted" align="left" style="padding:20px 37px 0;font-size:13px;line-height:20px;color:#57606a">
 <p style="margin:0 0 8px">${escapeHtml(content.footnote)}</p>
 <p style="margin:0"><a class="muted" href="${url}" target="_blank" style="color:#57606a;text-decoration:underline">${url}</a></p>
 </td></tr>

@@ -15,6 +15,8 @@ export interface ClaimedIntegration {
 /**
  * Claims the most urgent due rows and holds them, so that no overlapping scan claims them as well.
  * `SKIP LOCKED` lets two scans pass each other without waiting; the rows that one skips are the other's.
+ * `NO KEY`, here and in every statement: a row of the product that refers to the integration (a foreign key
+ * takes a key share lock) must not make it look as if somebody were changing it.
  * `after` is where the chunk before ended: a chunk never reads what earlier chunks have claimed.
  */
 const statement = `
@@ -23,7 +25,7 @@ WITH due AS (
     AND expires_at >= $3
   ORDER BY expires_at
   LIMIT $4
-  FOR UPDATE SKIP LOCKED
+  FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
   UPDATE integrations i
   SET refresh_claim = i.refresh_claim + 1,

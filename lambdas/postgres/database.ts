@@ -52,6 +52,8 @@ export class PostgresConnection implements Database {
     });
     // Without a listener, an idle connection that breaks would end the process. The pool replaces it.
     this.#pool.on('error', () => {});
+    // The pool listens to idle connections only; one that breaks under a statement emits the error as well.
+    this.#pool.on('connect', (client) => client.on('error', () => {}));
   }
 
   async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {

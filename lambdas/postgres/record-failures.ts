@@ -36,7 +36,7 @@ export interface RecordedFailure {
  *
  * Counters move from the row's own value as it is under the lock. A failure counts only for the grant that
  * it was obtained with, under the claim that it ran under, and while the integration is connected: a user
- * who reconnected or disconnected meanwhile wins. An episode of failures ends when the row holds another
+ * who reconnected or disconnected meanwhile wins, and the hold of the attempt goes. An episode of failures ends when the row holds another
  * refresh token than the one that was failing, which is how a reconnection by the product shows; rows that
  * were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
  *
@@ -53,14 +53,14 @@ WITH result AS (
   FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
     "fromCount" integer, "toCount" integer, notification text, email text, disconnects boolean)
 ), target AS MATERIALIZED (
-  SELECT i.id, i.user_id, i.provider, r.provider_name, r.failure_class, r.invalid_refresh_token, r.code, r.retry_delay,
+  SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.failure_class, r.invalid_refresh_token, r.code, r.retry_delay,
          i.status = 'connected' AND i.refresh_token = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
          i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at
   FROM integrations i
   JOIN result r ON r.id = i.id
-  FOR UPDATE OF i SKIP LOCKED
+  FOR NO KEY UPDATE OF i SKIP LOCKED
 ), counted AS (
   SELECT *,
          CASE WHEN same_episode THEN coalesce(consecutive_failures, 0) ELSE 0 END
@@ -96,6 +96,11 @@ WITH result AS (
   FROM decided d
   WHERE i.id = d.id
   RETURNING i.id
+), released AS (
+  UPDATE integrations i
+  SET refresh_held_until = NULL
+  FROM target t
+  WHERE i.id = t.id AND NOT t.applies AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (
   INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type, email_kind,
     failure_code, consecutive_failures, consecutive_transient_failures, relay_after)

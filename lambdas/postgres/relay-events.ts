@@ -14,7 +14,7 @@ FROM (
   WHERE handled_at IS NULL AND relay_after <= now()
   ORDER BY relay_after
   LIMIT $2
-  FOR UPDATE SKIP LOCKED
+  FOR NO KEY UPDATE SKIP LOCKED
 ) AS waiting
 WHERE e.id = waiting.id
 RETURNING e.id`;

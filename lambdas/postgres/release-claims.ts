@@ -11,7 +11,7 @@ FROM (
   SELECT i.id, released.claim
   FROM integrations i
   JOIN unnest($1::uuid[], $2::bigint[]) AS released (id, claim) USING (id)
-  FOR UPDATE OF i SKIP LOCKED
+  FOR NO KEY UPDATE OF i SKIP LOCKED
 ) AS released
 WHERE i.id = released.id AND i.refresh_claim = released.claim AND i.refresh_claim_open`;
 

@@ -11,7 +11,7 @@ FROM (
   SELECT i.id, given_back.claim
   FROM integrations i
   JOIN unnest($1::uuid[], $2::bigint[]) AS given_back (id, claim) USING (id)
-  FOR UPDATE OF i SKIP LOCKED
+  FOR NO KEY UPDATE OF i SKIP LOCKED
 ) AS given_back
 WHERE i.id = given_back.id AND i.refresh_claim = given_back.claim`;
 

@@ -27,7 +27,7 @@ FROM (
   FROM integrations
   WHERE id = ANY($1::uuid[])
     AND refresh_claim_open AND status = 'connected' AND refresh_token <> ''
-  FOR UPDATE SKIP LOCKED
+  FOR NO KEY UPDATE SKIP LOCKED
 ) AS startable
 WHERE i.id = startable.id
 RETURNING i.id, i.provider, i.refresh_token, i.refresh_claim AS claim`;

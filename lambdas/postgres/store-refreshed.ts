@@ -6,6 +6,8 @@ export interface RefreshedResult {
   readonly id: string;
   /** The stored refresh token, letter for letter, that the result was obtained with. */
   readonly usedRefreshToken: string;
+  /** Fencing token that the attempt ran under. */
+  readonly claim: string;
   readonly accessToken: string;
   readonly refreshToken: string;
   /** From now; `null`: the access token does not expire. */
@@ -20,19 +22,19 @@ export interface RefreshedResult {
  * Stores a group of refreshed grants. The condition is the grant, not the claim: as long as the row holds
  * the refresh token that was used, the provider's answer is the only living grant and must be stored, even
  * when a later claim has been made meanwhile; that claim is closed, so that nobody sends the used token
- * again. If the user connected anew, the row holds another token and the user wins. A status that is not
- * ours to change (disconnected by the user, or unknown to us) stays.
+ * again. If the user connected anew, the row holds another token and the user wins; the hold of the attempt,
+ * which is over, goes. A status that is not ours to change (disconnected by the user, or unknown to us) stays.
  */
 const statement = `
 WITH result AS (
   SELECT *
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::float8[], $7::text[])
-    AS r (id, used, access_token, refresh_token, expires_in, refresh_token_expires_in, scope)
+  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::float8[], $7::float8[], $8::text[])
+    AS r (id, used, claim, access_token, refresh_token, expires_in, refresh_token_expires_in, scope)
 ), target AS MATERIALIZED (
   SELECT i.id
   FROM integrations i
   JOIN result r ON r.id = i.id
-  FOR UPDATE OF i SKIP LOCKED
+  FOR NO KEY UPDATE OF i SKIP LOCKED
 ), stored AS (
   UPDATE integrations i
   SET access_token = r.access_token,
@@ -56,6 +58,13 @@ WITH result AS (
   JOIN result r ON r.id = t.id
   WHERE i.id = t.id AND i.refresh_token = r.used
   RETURNING i.id
+), released AS (
+  UPDATE integrations i
+  SET refresh_held_until = NULL
+  FROM target t
+  JOIN result r ON r.id = t.id
+  WHERE i.id = t.id AND i.refresh_token IS DISTINCT FROM r.used
+    AND i.refresh_claim = r.claim AND NOT i.refresh_claim_open
 )
 SELECT r.id,
        CASE WHEN s.id IS NOT NULL THEN 'applied'
@@ -74,6 +83,7 @@ export function storeRefreshed(
   return database.query(statement, [
     results.map((result) => result.id),
     results.map((result) => result.usedRefreshToken),
+    results.map((result) => result.claim),
     results.map((result) => result.accessToken),
     results.map((result) => result.refreshToken),
     results.map((result) => result.expiresInSeconds),

@@ -141,6 +141,7 @@ function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }:
   return {
     id: attempt.id,
     usedRefreshToken: attempt.refresh_token,
+    claim: attempt.claim,
     accessToken,
     refreshToken,
     expiresInSeconds: fromNow(tokens.expiresInSeconds),

@@ -57,7 +57,9 @@ export async function startProductServer(port: number | undefined): Promise<Prod
   }
 
   async function reconnect(response: ServerResponse, integrationId: string): Promise<void> {
-    const known = /^[0-9a-f-]{36}$/i.test(integrationId) ? await parts?.store.integration(integrationId) : undefined;
+    const known = /^[0-9a-f-]{36}$/i.test(integrationId)
+      ? await parts?.store.integration(integrationId)
+      : undefined;
     const connectable = known && parts?.providers.get(known.provider);
     if (!known || !connectable) {
       return html(response, 404, messagePage('Not found', 'There is no such integration.'));
@@ -85,7 +87,11 @@ export async function startProductServer(port: number | undefined): Promise<Prod
     const started = pending.get(state);
     const connectable = started && parts?.providers.get(started.provider);
     if (!started || !connectable || !parts) {
-      return html(response, 400, messagePage('That link is used up', 'Start again from the integrations page.'));
+      return html(
+        response,
+        400,
+        messagePage('That link is used up', 'Start again from the integrations page.'),
+      );
     }
     pending.delete(state);
     const connection = await exchange(connectable, url, state, started.verifier);

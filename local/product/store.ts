@@ -29,15 +29,19 @@ export class ProductStore {
     this.#pool.on('error', () => undefined);
   }
 
-  /**
-   * Creates the product's users, and points Evergrant's view at them, unless the view is somebody's already
-   * (an existing database): then their users are the ones that get mail.
-   */
-  async setUp(): Promise<void> {
+  /** Creates the product's own table of users. */
+  async createUsers(): Promise<void> {
     await this.#pool.query(`
       CREATE SCHEMA IF NOT EXISTS local_product;
       CREATE TABLE IF NOT EXISTS local_product.users (
         id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL UNIQUE, name text NOT NULL);`);
+  }
+
+  /**
+   * Points Evergrant's view at the product's users, unless the view is somebody's already (an existing
+   * database): then their users are the ones that get mail.
+   */
+  async pointView(): Promise<void> {
     const { rows } = await this.#pool.query<{ untouched: boolean }>(
       `SELECT pg_get_viewdef('evergrant.users'::regclass) LIKE '%WHERE false%' AS untouched`,
     );

