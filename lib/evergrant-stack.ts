@@ -19,7 +19,7 @@ export class EvergrantStack extends Stack {
     super(scope, id, { description: 'Evergrant: keeps OAuth grants alive', ...props });
     const { settings } = props;
     const timing = timingOf(settings);
-    const secrets = new Secrets(this, 'Secrets', { stage: settings.stage });
+    const secrets = new Secrets(this, 'Secrets', settings);
     const refreshQueue = new QueueWithDeadLetters(this, 'Refresh', {
       visibilitySeconds: timing.refreshVisibility,
       // Every scan asks anew for what is still due, so an old request is worth nothing.

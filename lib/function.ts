@@ -34,7 +34,9 @@ export class StageFunction extends NodejsFunction {
         resources: [logGroup.logGroupArn],
       }),
     );
+    const { stackName } = Stack.of(scope);
     super(scope, id, {
+      functionName: `${stackName}-${props.stage}`,
       description: props.description,
       entry: join(projectRoot, 'lambdas', props.stage, 'handler.ts'),
       projectRoot,
@@ -46,7 +48,7 @@ export class StageFunction extends NodejsFunction {
       timeout: Duration.seconds(props.timeoutSeconds),
       role,
       logGroup,
-      environment: { ...props.environment, POWERTOOLS_SERVICE_NAME: Stack.of(scope).stackName },
+      environment: { ...props.environment, POWERTOOLS_SERVICE_NAME: stackName },
       bundling: {
         format: OutputFormat.ESM,
         target: 'node24',

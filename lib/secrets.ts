@@ -1,26 +1,31 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { databaseEnv, refresherEnv } from '../lambdas/contract.ts';
 
 /** The secrets of one stage. Each grant gives a function the permission and the environment variable together. */
 export class Secrets extends Construct {
-  readonly database: Secret;
+  readonly database: ISecret;
   readonly tokenKey: Secret;
   /** Names of the providers' secrets begin with this; the operator creates one per provider. */
   readonly providerPrefix: string;
 
-  constructor(scope: Construct, id: string, props: { readonly stage: string }) {
+  constructor(
+    scope: Construct,
+    id: string,
+    props: { readonly stage: string; readonly databaseSecretName?: string | undefined },
+  ) {
     super(scope, id);
     const prefix = `evergrant/${props.stage}`;
     this.providerPrefix = `${prefix}/providers/`;
-    this.database = new Secret(this, 'Database', {
-      secretName: `${prefix}/database`,
-      description: 'Postgres of the product: {"url": pooled, "directUrl": direct, for migrations}',
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
+    // The operator's own, there before the first deployment: migrations run in it.
+    this.database = Secret.fromSecretNameV2(
+      this,
+      'Database',
+      props.databaseSecretName ?? `${prefix}/database`,
+    );
     this.tokenKey = new Secret(this, 'TokenKey', {
       secretName: `${prefix}/token-key`,
       description: 'Keys that seal tokens at rest: {"current": 64 hex digits, "previous": [...]}',
@@ -41,7 +46,7 @@ export class Secrets extends Construct {
 
   grantDatabase(reader: LambdaFunction): void {
     this.database.grantRead(reader);
-    reader.addEnvironment(databaseEnv.secretId, this.database.secretArn);
+    reader.addEnvironment(databaseEnv.secretId, this.database.secretName);
   }
 
   grantTokenKey(reader: LambdaFunction): void {

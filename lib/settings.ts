@@ -17,6 +17,11 @@ const schema = z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,19}$/, 'must be 1 to 20 lower case letters, digits and "-", a letter first')
       .default('prod'),
+    /** Secrets Manager secret `{"url", "directUrl"}` of the product's Postgres; by default `evergrant/<stage>/database`. */
+    databaseSecretName: z
+      .string()
+      .regex(/^[\w/+=.@-]{1,512}$/, 'must be the name of a secret')
+      .optional(),
     /** The rule's rhythm. */
     scanIntervalMinutes: z.coerce.number().int().min(1).max(60).default(5),
     /** A token is due when it expires within this time. */

@@ -156,7 +156,7 @@ export class View {
   #showTotals(): void {
     if (!this.#live) return;
     const { scans, refreshed, transient, permanent, operator, notifications, emails } = this.#totals;
-    const text = `${scans} scans · ${refreshed} refreshed · failed: ${transient} transient, ${permanent} permanent, ${operator} operator · ${notifications} notifications · ${emails} emails · Ctrl-C stops`;
+    const text = `scans: ${scans} · refreshed: ${refreshed} · failed: ${transient} transient, ${permanent} permanent, ${operator} operator · notifications: ${notifications} · emails: ${emails} · Ctrl-C stops`;
     if (text !== this.#footer) {
       this.close();
       this.#write(text);

@@ -375,7 +375,8 @@ export async function noRetroactiveAlerts(
 export async function duplicates(world: World, recorder: Recorder): Promise<void> {
   const dora = await world.person('dora');
   await recorder.check('duplicate-delivery', async ({ note, require }) => {
-    await world.fault(dora, { delayMs: 1_500 });
+    // Longer than the copies take to reach a second refresher.
+    await world.fault(dora, { delayMs: 4_000 });
     await world.age(dora);
     const { refresh } = world.client.addresses.queueUrls;
     const body = JSON.stringify({ version: 1, integrationId: dora.integrationId });
