@@ -19,30 +19,20 @@ Usage
 Options
   --scan-interval DURATION   how often the rule fires
   --database-url URL         an existing Postgres 14 or newer; ?sslmode=disable for one without TLS
-  --fresh                    forget what earlier starts left in .evergrant/
+  --fresh                    forget the database that earlier starts left
+  --directory PATH           where the database and the log are kept (default .evergrant); one start each
   --help                     this text
 
 Exit codes: 0 stopped by Ctrl-C, 1 could not start, 2 wrong usage.
 `;
 
-const directory = path.join(import.meta.dirname, '..', '.evergrant');
+const usualDirectory = path.join(import.meta.dirname, '..', '.evergrant');
 
-/** Beyond the refresh window of 600 s by so little that each token is refreshed every half minute. */
+const refreshWindowSeconds = 600;
+
 const providers = [
-  {
-    name: 'acme-calendar',
-    displayName: 'Acme Calendar',
-    clientAuth: 'client_secret_basic',
-    accessTokenLifetimeSeconds: 620,
-    usualPort: 4011,
-  },
-  {
-    name: 'globex-crm',
-    displayName: 'Globex CRM',
-    clientAuth: 'client_secret_post',
-    accessTokenLifetimeSeconds: 635,
-    usualPort: 4012,
-  },
+  { name: 'acme-calendar', displayName: 'Acme Calendar', clientAuth: 'client_secret_basic', usualPort: 4011 },
+  { name: 'globex-crm', displayName: 'Globex CRM', clientAuth: 'client_secret_post', usualPort: 4012 },
 ] as const;
 
 const people = [
@@ -55,17 +45,25 @@ interface Arguments {
   readonly scanIntervalMs: number;
   readonly databaseUrl: string | undefined;
   readonly fresh: boolean;
+  readonly directory: string;
 }
 
 class UsageError extends Error {}
 
 function readArguments(): Arguments | 'help' {
-  let values: { 'scan-interval'?: string; 'database-url'?: string; fresh?: boolean; help?: boolean };
+  let values: {
+    'scan-interval'?: string;
+    'database-url'?: string;
+    directory?: string;
+    fresh?: boolean;
+    help?: boolean;
+  };
   try {
     ({ values } = parseArgs({
       options: {
         'scan-interval': { type: 'string' },
         'database-url': { type: 'string' },
+        directory: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -87,6 +85,7 @@ function readArguments(): Arguments | 'help' {
     scanIntervalMs: durationMs(values['scan-interval'] ?? '10s'),
     databaseUrl,
     fresh: values.fresh ?? false,
+    directory: path.resolve(values.directory ?? usualDirectory),
   };
 }
 
@@ -111,7 +110,7 @@ async function main(): Promise<number> {
   const say = (text: string) => process.stdout.write(`${text}\n`);
   if (given.fresh) {
     for (const leftover of ['postgres', 'token-key.json']) {
-      await rm(path.join(directory, leftover), { recursive: true, force: true });
+      await rm(path.join(given.directory, leftover), { recursive: true, force: true });
     }
   }
   const labels = new Map<string, string>();
@@ -130,15 +129,18 @@ async function main(): Promise<number> {
   }
 
   const starting = startSystem({
-    directory,
+    directory: given.directory,
     persistent: true,
     scanIntervalMs: given.scanIntervalMs,
     ...(given.databaseUrl !== undefined && { databaseUrl: given.databaseUrl }),
     settings: { retryDelaySeconds: Math.max(1, Math.round(given.scanIntervalMs / 1000)) },
     providers: await Promise.all(
-      providers.map(async ({ usualPort, ...spec }) => {
+      providers.map(async ({ usualPort, ...spec }, index) => {
         const port = await preferred(usualPort);
-        return { ...spec, ...(port !== undefined && { port }) };
+        // Due again after two scans at the one provider, after three at the other: enough to see, and calm.
+        const accessTokenLifetimeSeconds =
+          refreshWindowSeconds + Math.ceil(((index + 2) * given.scanIntervalMs) / 1000);
+        return { ...spec, accessTokenLifetimeSeconds, ...(port !== undefined && { port }) };
       }),
     ),
     ports: await usualPorts(),
@@ -195,8 +197,8 @@ function introduction(system: LocalSystem, given: Arguments, tookMs: number): st
   const [first, second] = system.providers.map(({ provider }) => provider.origin);
   const database = given.databaseUrl === undefined ? system.databaseUrl : 'the database you gave';
   return `
-${bold('Evergrant is running')} (${(tookMs / 1000).toFixed(1)} s). A scan every ${given.scanIntervalMs / 1000} s; tokens live 10 minutes and a bit, and are refreshed
-when less than 10 minutes are left.
+${bold('Evergrant is running')} (${(tookMs / 1000).toFixed(1)} s). A scan every ${given.scanIntervalMs / 1000} s; tokens live ten minutes and two or three scans,
+and are refreshed when less than ten minutes are left.
 
   database     ${database}
                psql '${given.databaseUrl === undefined ? system.databaseUrl : '<your URL>'}' -c 'table integrations'
