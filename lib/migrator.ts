@@ -1,12 +1,10 @@
 import { join } from 'node:path';
 import { Duration } from 'aws-cdk-lib';
 import { Trigger } from 'aws-cdk-lib/triggers';
-import { Construct, type IConstruct } from 'constructs';
+import { Construct } from 'constructs';
 import { migrationsFolder } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
-import type { Secrets } from './secrets.ts';
-import type { Settings } from './settings.ts';
-import type { Timing } from './timing.ts';
+import type { StageProps } from './stage.ts';
 
 const sources = join(import.meta.dirname, '..', 'migrations');
 
@@ -15,11 +13,7 @@ export class Migrator extends Construct {
   readonly function: StageFunction;
   readonly #trigger: Trigger;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: { readonly secrets: Secrets; readonly settings: Settings; readonly timing: Timing },
-  ) {
+  constructor(scope: Construct, id: string, props: Omit<StageProps, 'refreshQueue' | 'thresholdQueue'>) {
     super(scope, id);
     this.function = new StageFunction(this, 'Function', {
       stage: 'migrator',
@@ -43,7 +37,7 @@ export class Migrator extends Construct {
   }
 
   /** Nothing in `scopes` is created or changed before the schema is there. */
-  runsBefore(...scopes: IConstruct[]): void {
-    this.#trigger.executeBefore(...(scopes as Construct[]));
+  runsBefore(...scopes: Construct[]): void {
+    this.#trigger.executeBefore(...scopes);
   }
 }

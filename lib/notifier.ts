@@ -3,26 +3,14 @@ import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { notifierEnv } from '../lambdas/contract.ts';
-import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { StageFunction } from './function.ts';
-import type { Secrets } from './secrets.ts';
-import type { Settings } from './settings.ts';
-import type { Timing } from './timing.ts';
+import type { StageProps } from './stage.ts';
 
 /** The function that tells users, fed by the threshold event queue. */
 export class Notifier extends Construct {
   readonly function: StageFunction;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: {
-      readonly secrets: Secrets;
-      readonly settings: Settings;
-      readonly timing: Timing;
-      readonly thresholdQueue: QueueWithDeadLetters;
-    },
-  ) {
+  constructor(scope: Construct, id: string, props: Omit<StageProps, 'refreshQueue'>) {
     super(scope, id);
     const { settings, timing, thresholdQueue } = props;
     this.function = new StageFunction(this, 'Function', {

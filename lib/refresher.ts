@@ -2,11 +2,9 @@ import { Duration } from 'aws-cdk-lib';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
-import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { StageFunction } from './function.ts';
-import type { Secrets } from './secrets.ts';
-import type { Settings } from './settings.ts';
-import { refreshBatchingWindowSeconds, type Timing } from './timing.ts';
+import type { StageProps } from './stage.ts';
+import { refreshBatchingWindowSeconds } from './timing.ts';
 
 /** Messages per invocation, all of which are under way at once: a token endpoint is waited for, not computed. */
 const batchSize = 100;
@@ -15,17 +13,7 @@ const batchSize = 100;
 export class Refresher extends Construct {
   readonly function: StageFunction;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: {
-      readonly secrets: Secrets;
-      readonly settings: Settings;
-      readonly timing: Timing;
-      readonly refreshQueue: QueueWithDeadLetters;
-      readonly thresholdQueue: QueueWithDeadLetters;
-    },
-  ) {
+  constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id);
     const { settings, timing, refreshQueue, thresholdQueue } = props;
     this.function = new StageFunction(this, 'Function', {

@@ -3,27 +3,14 @@ import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import { scannerEnv } from '../lambdas/contract.ts';
-import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { StageFunction } from './function.ts';
-import type { Secrets } from './secrets.ts';
-import type { Settings } from './settings.ts';
-import type { Timing } from './timing.ts';
+import type { StageProps } from './stage.ts';
 
 /** The rule and the function that claims due integrations. */
 export class Scanner extends Construct {
   readonly function: StageFunction;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: {
-      readonly secrets: Secrets;
-      readonly settings: Settings;
-      readonly timing: Timing;
-      readonly refreshQueue: QueueWithDeadLetters;
-      readonly thresholdQueue: QueueWithDeadLetters;
-    },
-  ) {
+  constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id);
     const { settings, timing, refreshQueue, thresholdQueue } = props;
     this.function = new StageFunction(this, 'Function', {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import * as oauth from 'oauth4webapi';
 import { closeServer, listenOnLoopback } from '../cloud/loopback.ts';
-import type { Connection } from '../provider/connect.ts';
+import { type Connection, exchangeCode } from '../provider/connect.ts';
 import type { LocalProvider, ProviderClient } from '../provider/server.ts';
 import { integrationsPage, messagePage } from './pages.ts';
 import type { ProductStore } from './store.ts';
@@ -105,20 +105,11 @@ export async function startProductServer(port: number | undefined): Promise<Prod
     state: string,
     verifier: string,
   ): Promise<Connection> {
-    const server = await discover(provider);
-    const oauthClient = { client_id: client.clientId };
-    const answered = await oauth.authorizationCodeGrantRequest(
-      server,
-      oauthClient,
-      client.clientAuth === 'client_secret_basic'
-        ? oauth.ClientSecretBasic(client.clientSecret)
-        : oauth.ClientSecretPost(client.clientSecret),
-      oauth.validateAuthResponse(server, oauthClient, callbackUrl, state),
-      redirectUri,
+    const tokens = await exchangeCode(await discover(provider), client, {
+      callback: callbackUrl,
+      state,
       verifier,
-      { [oauth.allowInsecureRequests]: true },
-    );
-    const tokens = await oauth.processAuthorizationCodeResponse(server, oauthClient, answered);
+    });
     return {
       accessToken: tokens.access_token,
       refreshToken: tokens.refresh_token ?? '',

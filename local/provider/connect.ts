@@ -54,22 +54,7 @@ export async function connectAccount(
   }).toString();
   const callback = await browseTo(client.redirectUri, authorizationUrl, account);
 
-  const oauthClient = { client_id: client.clientId };
-  const response = await oauth.authorizationCodeGrantRequest(
-    server,
-    oauthClient,
-    client.clientAuth === 'client_secret_basic'
-      ? oauth.ClientSecretBasic(client.clientSecret)
-      : oauth.ClientSecretPost(client.clientSecret),
-    oauth.validateAuthResponse(server, oauthClient, callback, state),
-    client.redirectUri,
-    verifier,
-    http,
-  );
-  const tokens = await oauth.processAuthorizationCodeResponse(server, oauthClient, response, {
-    expectedNonce: nonce,
-    requireIdToken: true,
-  });
+  const tokens = await exchangeCode(server, client, { callback, state, verifier, nonce });
   const subject = oauth.getValidatedIdTokenClaims(tokens)?.sub;
   if (subject !== account) throw new Error(`${account} signed in, but the tokens are those of ${subject}`);
   if (tokens.refresh_token === undefined || tokens.expires_in === undefined) {
@@ -81,6 +66,32 @@ export async function connectAccount(
     expiresInSeconds: tokens.expires_in,
     scopes: tokens.scope?.split(' ') ?? [],
   };
+}
+
+/**
+ * Exchanges the code that came back to the redirect URI for tokens (RFC 6749 section 4.1.3), with PKCE. `nonce`
+ * is given by whoever wants the ID token checked. Rejects if the provider refuses.
+ */
+export async function exchangeCode(
+  server: oauth.AuthorizationServer,
+  client: ProviderClient,
+  flow: { callback: URL; state: string; verifier: string; nonce?: string },
+): Promise<oauth.TokenEndpointResponse> {
+  const oauthClient = { client_id: client.clientId };
+  const response = await oauth.authorizationCodeGrantRequest(
+    server,
+    oauthClient,
+    client.clientAuth === 'client_secret_basic'
+      ? oauth.ClientSecretBasic(client.clientSecret)
+      : oauth.ClientSecretPost(client.clientSecret),
+    oauth.validateAuthResponse(server, oauthClient, flow.callback, flow.state),
+    client.redirectUri,
+    flow.verifier,
+    { [oauth.allowInsecureRequests]: new URL(server.issuer).protocol === 'http:' },
+  );
+  return oauth.processAuthorizationCodeResponse(server, oauthClient, response, {
+    ...(flow.nonce !== undefined && { expectedNonce: flow.nonce, requireIdToken: true }),
+  });
 }
 
 /** Asks the provider, by its userinfo endpoint, whether an access token works (RFC 6750) and whose it is. */
