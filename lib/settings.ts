@@ -8,7 +8,9 @@ const retentionDays = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
-const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]);
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')], {
+  error: 'must be true or false',
+});
 
 const schema = z
   .strictObject({
@@ -58,6 +60,10 @@ const schema = z
         `must be one of CloudWatch's: ${retentionDays.join(', ')}`,
       )
       .default(30),
+  })
+  .refine((settings) => settings.refreshWindowSeconds > settings.scanIntervalMinutes * 60, {
+    path: ['refreshWindowSeconds'],
+    error: 'must be longer than the scan interval, or tokens expire between two scans',
   })
   .refine((settings) => settings.warningThreshold < settings.disconnectThreshold, {
     path: ['warningThreshold'],

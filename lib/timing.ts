@@ -26,7 +26,7 @@ export function timingOf(settings: Settings): Timing {
   const scanInterval = settings.scanIntervalMinutes * 60;
   // One call, one commit, and as much again for a second wave of calls and for the start.
   const refresherTimeout = 2 * settings.callTimeoutSeconds + 20;
-  const notifierTimeout = 15;
+  const notifierTimeout = 20;
   const refreshVisibility = visibilityFactor * refresherTimeout + refreshBatchingWindowSeconds;
   return {
     // A scan that is not done when the next one begins leaves the rest to it.

@@ -12,7 +12,7 @@ BEGIN
       ('refresh_held_until', 'timestamptz', 'nobody claims the row before this moment'),
       ('refresh_claim', 'bigint NOT NULL DEFAULT 0', 'fencing token: the number of the latest claim'),
       ('refresh_claim_open', 'boolean NOT NULL DEFAULT false', 'claimed, and no attempt has started yet'),
-      ('failing_grant', 'bytea', 'SHA-256 of the stored refresh token that the current failures were obtained with'),
+      ('failing_grant', 'bytea', 'SHA-256 of the stored refresh token that the current failures were obtained with; empty: disconnected'),
       ('failure_emailed_at', 'timestamptz', 'when the one email of the current episode of failures was decided')
     ) AS wanted (name, definition, purpose)
   LOOP

@@ -18,10 +18,3 @@ BEGIN
   END IF;
 END
 $$;
-
--- What a way down has put aside comes back.
-UPDATE notifications
-SET type = coalesce(metadata #>> '{evergrant,type}', type),
-    event_id = coalesce((metadata #>> '{evergrant,event_id}')::uuid, event_id),
-    metadata = CASE WHEN metadata #>> '{evergrant,metadata}' = 'true' THEN metadata - 'evergrant' END
-WHERE metadata #> '{evergrant,metadata}' IS NOT NULL;

@@ -3,8 +3,8 @@ export interface RefreshedTokens {
   readonly accessToken: string;
   /** `null`: the server issued none, so the one that was used stays valid (RFC 6749 §6). */
   readonly refreshToken: string | null;
-  /** Lifetime of the access token counted from the answer; `null`: it does not expire. */
-  readonly expiresInSeconds: number | null;
+  /** Lifetime of the access token counted from the answer. */
+  readonly expiresInSeconds: number;
   /** Lifetime of the refresh token counted from the answer; `null`: not said. */
   readonly refreshTokenExpiresInSeconds: number | null;
   /** Granted scopes; `null`: unchanged (RFC 6749 §5.1). */

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { errorFields, type Logger } from '../observability/logger.ts';
@@ -25,6 +26,9 @@ export class MigrationFailed extends Error {
 const schema = 'evergrant';
 const table = 'migrations';
 
+/** Between two tries for the lock. */
+const lockPauseMs = 100;
+
 /**
  * Runs migrations over a direct connection (a session advisory lock keeps two runs apart, which a
  * transaction pooler cannot carry). Throws `MigrationFailed`.
@@ -36,6 +40,8 @@ export async function migrate(
   logger: Logger,
 ): Promise<MigrationReport> {
   const client = new pg.Client(clientConfig(directUrl));
+  // A connection that breaks fails the statement under way; without a listener it would end the process too.
+  client.on('error', () => {});
   await client.connect();
   try {
     const ran =
@@ -60,6 +66,7 @@ async function run(
     latest = /### MIGRATION (\S+)/.exec(line)?.[1] ?? latest;
   };
   try {
+    await lock(client);
     const migrations = await runner({
       dbClient: client,
       dir: directory,
@@ -71,8 +78,7 @@ async function run(
       migrationLoaderStrategies: [{ extensions: ['.sql'], loader: loadMigrations }],
       // Each on its own: locks are held no longer than one of them takes.
       singleTransaction: false,
-      // Two deployments at once: the second waits and then finds nothing to do.
-      advisoryLockMode: 'wait',
+      noLock: true,
       logger: { info: progress, warn: progress, error: () => undefined },
     });
     for (const { name } of migrations) logger.info('migrated', { direction, migration: name });
@@ -84,6 +90,21 @@ async function run(
       `Migration ${latest || '(none started)'} ${direction} failed: ${message} (${code}). Nothing of it is left half done that running it again would not finish: mend the cause and run it again.`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * Two deployments at once: the second waits and then finds nothing to do. It asks again and again instead of
+ * waiting inside a statement: that would hold a snapshot, which CREATE INDEX CONCURRENTLY in the first would
+ * wait for in turn. The lock goes with the connection.
+ */
+async function lock(client: pg.Client): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ locked: boolean }>(
+      `SELECT pg_try_advisory_lock(hashtextextended('${schema}.${table}', 0)) AS locked`,
+    );
+    if (rows[0]?.locked) return;
+    await sleep(lockPauseMs);
   }
 }
 

@@ -28,12 +28,16 @@ const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail);
 
-/** Kept back for one email and the statements around it. */
-const reserveMs = 8_000;
-
 /** Tells users what threshold events say. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
-  const parts = { database, sender, settings: env, logger, metrics };
+  const parts = {
+    database,
+    sender,
+    settings: env,
+    logger,
+    metrics,
+    remainingMs: () => context.getRemainingTimeInMillis(),
+  };
   const failed: string[] = [];
   const malformed: string[] = [];
   for (const { messageId, receiptHandle, body } of event.Records) {
@@ -45,10 +49,6 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       continue;
     }
     const { eventId } = parsed.message;
-    if (context.getRemainingTimeInMillis() < reserveMs) {
-      failed.push(messageId);
-      continue;
-    }
     try {
       const result = await notify(parts, eventId);
       if (result.done) continue;

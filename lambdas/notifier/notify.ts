@@ -1,16 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { metricNames } from '../contract.ts';
-import type { Logger } from '../observability/logger.ts';
+import type { NotificationType } from '../domain/policy.ts';
+import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
 import type { Database } from '../postgres/database.ts';
+import { findRecipient } from '../postgres/find-recipient.ts';
 import { finishEvent } from '../postgres/finish-event.ts';
 import { type LoadedEvent, loadEvent } from '../postgres/load-event.ts';
+import { recordEmail } from '../postgres/record-email.ts';
 import { releaseEmail } from '../postgres/release-email.ts';
 import { writeNotification } from '../postgres/write-notification.ts';
 import { emailCopy, notificationCopy, reconnectUrl, type Told } from './copy.ts';
 import { renderEmail } from './email.ts';
-import type { EmailSender } from './send-email.ts';
+import type { EmailSender, SendResult } from './send-email.ts';
 
 export interface NotifyParts {
   readonly database: Database;
@@ -25,6 +29,8 @@ export interface NotifyParts {
   };
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
+  /** Milliseconds until the function is killed. */
+  readonly remainingMs: () => number;
 }
 
 export type Notified =
@@ -32,91 +38,125 @@ export type Notified =
   /** The message has to come again. */
   | { readonly done: false; readonly reason: string };
 
+const done: Notified = { done: true };
+const userGone: Notified = { done: true };
+const noTime: Notified = { done: false, reason: 'no_time_left' };
+
+/** An email is begun only with time for its claim, for SES, and for writing down what SES said. */
+const emailMs = 14_000;
+
+const retryPauseMs = 200;
+
 /**
- * Tells a user what one threshold event says: the notification row first, which any number of deliveries
- * write once, then the email, which one notifier at a time may send.
+ * Tells a user what one threshold event says: the notification row, which any number of deliveries write
+ * once, and the email, which one notifier at a time may send. Neither waits for the other: a row that cannot
+ * be written does not keep the email back.
  */
 export async function notify(parts: NotifyParts, eventId: string): Promise<Notified> {
-  const { database, logger, metrics } = parts;
-  const event = await loadEvent(database, eventId);
+  if (parts.remainingMs() < emailMs) return noTime;
+  const event = await loadEvent(parts.database, eventId);
   if (event === null) return { done: false, reason: 'event_unknown' };
-  if (event.handled_at !== null) return { done: true };
-  const told = tell(parts, event);
-
-  if (event.notification_type !== null) {
-    try {
-      const written = await writeNotification(database, {
-        ...notificationCopy(event.notification_type, told),
-        eventId,
-        userId: event.user_id,
-        type: event.notification_type,
-        metadata: {
-          integration_id: event.integration_id,
-          provider: event.provider,
-          code: event.failure_code,
-        },
-      });
-      if (written) metrics.count(metricNames.notified, 1, { type: event.notification_type });
-      logger.info('notification', { ...fieldsOf(event), written });
-    } catch (error) {
-      if (!isForeignKeyViolation(error)) throw error;
-      logger.warn('user gone', fieldsOf(event));
-      await finishEvent(database, eventId, null);
-      return { done: true };
-    }
-  }
-  if (event.email_kind === null) {
-    await finishEvent(database, eventId, null);
-    return { done: true };
-  }
-  return sendOnce(parts, event, renderEmail(emailCopy(event.email_kind, told), parts.settings.productName));
+  if (event.handled_at !== null) return done;
+  const inApp =
+    event.notification_type === null ? done : await tellInApp(parts, event, event.notification_type);
+  const noEmail = inApp === userGone || event.email_kind === null || event.email_outcome !== null;
+  const byEmail = noEmail ? done : await tellByEmail(parts, event);
+  if (!inApp.done) return inApp;
+  if (!byEmail.done) return byEmail;
+  await finishEvent(parts.database, eventId);
+  return done;
 }
 
-async function sendOnce(
-  { database, sender, settings, logger, metrics }: NotifyParts,
+async function tellInApp(
+  { database, settings, logger, metrics }: NotifyParts,
   event: LoadedEvent,
-  email: ReturnType<typeof renderEmail>,
+  type: NotificationType,
 ): Promise<Notified> {
-  const fields = fieldsOf(event);
-  if (sender === null || event.email === null || event.email.trim() === '') {
+  try {
+    const written = await writeNotification(database, {
+      ...notificationCopy(type, told(settings, event, null)),
+      eventId: event.id,
+      userId: event.user_id,
+      type,
+      metadata: { integration_id: event.integration_id, provider: event.provider, code: event.failure_code },
+    });
+    if (written) metrics.count(metricNames.notified, 1, { type });
+    logger.info('notification', { ...fieldsOf(event), written });
+    return done;
+  } catch (error) {
+    if (isForeignKeyViolation(error)) {
+      logger.warn('user gone', fieldsOf(event));
+      return userGone;
+    }
+    logger.error('notification not written', { ...fieldsOf(event), cause: errorFields(error) });
+    return { done: false, reason: 'notification_not_written' };
+  }
+}
+
+async function tellByEmail(parts: NotifyParts, event: LoadedEvent): Promise<Notified> {
+  const { database, sender, settings, logger, metrics } = parts;
+  const recipient = sender && (await findRecipient(database, event.user_id));
+  const address = recipient?.email?.trim() ?? '';
+  if (sender === null || address === '' || event.email_kind === null) {
     const outcome = sender === null ? 'no_sender' : 'no_address';
     metrics.count(metricNames.emailsSkipped, 1);
-    logger.warn('email skipped', { ...fields, outcome });
-    await finishEvent(database, event.id, { sent: false, outcome });
-    return { done: true };
+    logger.warn('email skipped', { ...fieldsOf(event), outcome });
+    await recordEmail(database, event.id, { sent: false, outcome });
+    return done;
   }
+  if (parts.remainingMs() < emailMs) return noTime;
+  const copy = emailCopy(event.email_kind, told(settings, event, recipient?.name ?? null));
   if (!(await claimEmail(database, event.id, settings.emailHoldSeconds))) {
     return { done: false, reason: 'email_held_elsewhere' };
   }
-  const result = await sender.send(event.email.trim(), email, event.id);
+  return settle(parts, event, await sender.send(address, renderEmail(copy, settings.productName), event.id));
+}
+
+/** Writes down what SES said, and says it. */
+async function settle(parts: NotifyParts, event: LoadedEvent, result: SendResult): Promise<Notified> {
+  const { database, logger, metrics } = parts;
+  const fields = fieldsOf(event);
+  if (result.kind === 'sent') {
+    await untilWritten(parts, () =>
+      recordEmail(database, event.id, { sent: true, outcome: result.messageId }),
+    );
+    metrics.count(metricNames.emailsSent, 1);
+    logger.info('email sent', { ...fields, sesMessageId: result.messageId });
+    return done;
+  }
+  metrics.count(metricNames.emailsFailed, 1);
   switch (result.kind) {
-    case 'sent':
-      await finishEvent(database, event.id, { sent: true, outcome: result.messageId });
-      metrics.count(metricNames.emailsSent, 1);
-      logger.info('email sent', { ...fields, sesMessageId: result.messageId });
-      return { done: true };
     case 'refused':
-      await finishEvent(database, event.id, { sent: false, outcome: result.code });
-      metrics.count(metricNames.emailsFailed, 1);
       logger.error('email refused', { ...fields, code: result.code });
-      return { done: true };
+      await recordEmail(database, event.id, { sent: false, outcome: result.code });
+      return done;
     case 'not_sent':
-      await releaseEmail(database, event.id);
-      metrics.count(metricNames.emailsFailed, 1);
       logger.error('email not sent', { ...fields, code: result.code });
+      await releaseEmail(database, event.id);
       return { done: false, reason: 'email_not_sent' };
     case 'in_doubt':
-      metrics.count(metricNames.emailsFailed, 1);
       logger.error('email in doubt', { ...fields, code: result.code });
       return { done: false, reason: 'email_in_doubt' };
   }
 }
 
-function tell({ settings }: NotifyParts, event: LoadedEvent): Told {
+/** The email is out: unless that is written down, it goes out again. So this is tried while there is time. */
+async function untilWritten({ remainingMs }: NotifyParts, write: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (remainingMs() < 2 * retryPauseMs) throw error;
+      await sleep(retryPauseMs);
+    }
+  }
+}
+
+function told(settings: NotifyParts['settings'], event: LoadedEvent, userName: string | null): Told {
   return {
     integrationId: event.integration_id,
     providerName: event.provider_name,
-    userName: event.name,
+    userName,
     productName: settings.productName,
     reconnectUrl: reconnectUrl(
       settings.appBaseUrl,

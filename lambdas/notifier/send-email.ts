@@ -59,6 +59,11 @@ export class EmailSender {
 }
 
 function readError(error: unknown): SendResult {
+  // SES says so of a sender that is not verified, and in the sandbox of a recipient: the operator has to act,
+  // and then the email can be sent.
+  if (error instanceof MessageRejected && /not verified/i.test(error.message)) {
+    return { kind: 'not_sent', code: 'IdentityNotVerified' };
+  }
   if (error instanceof MessageRejected || error instanceof BadRequestException) {
     return { kind: 'refused', code: error.name };
   }

@@ -40,8 +40,8 @@ export class InvocationMetrics {
     const key = JSON.stringify(Object.entries(dimensions).sort());
     const known = this.#sets.get(key);
     if (known) return known;
-    const metrics = new Metrics({ namespace: metricsNamespace });
-    metrics.addDimensions({ ...dimensions });
+    // As defaults: at 100 values of a name the library writes by itself, and forgets all other dimensions.
+    const metrics = new Metrics({ namespace: metricsNamespace, defaultDimensions: { ...dimensions } });
     const set = { metrics, counts: new Map<string, number>() };
     this.#sets.set(key, set);
     return set;

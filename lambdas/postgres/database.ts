@@ -72,7 +72,7 @@ export class PostgresConnection implements Database {
     } catch (error) {
       // An error with a SQLSTATE came from the server, and the connection is as good as before. After a
       // time-out on our side the answer could still arrive and be taken for the next statement's.
-      if (!(error instanceof pg.DatabaseError)) broken = error as Error;
+      if (!(error instanceof pg.DatabaseError) || speaksOfTheSession(error)) broken = error as Error;
       throw error;
     } finally {
       client.release(broken);
@@ -83,4 +83,9 @@ export class PostgresConnection implements Database {
   async end(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+/** 08, 53, 57P, 58: the session or its server is ending; 25006: it leads to what is a replica now. */
+function speaksOfTheSession({ code = '' }: pg.DatabaseError): boolean {
+  return /^(08|53|57P|58|25006)/.test(code);
 }

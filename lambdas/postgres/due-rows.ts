@@ -9,4 +9,4 @@ export const dueRows = `
     AND expires_at <= now() + make_interval(secs => $1)
     AND ($2::text IS NULL OR provider = $2)
     AND (refresh_held_until IS NULL OR refresh_held_until <= now())
-    AND refresh_token <> ''`;
+    AND refresh_token <> '' AND isfinite(expires_at)`;

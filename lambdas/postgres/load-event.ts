@@ -1,7 +1,7 @@
 import type { EmailKind, NotificationType } from '../domain/policy.ts';
 import type { Database } from './database.ts';
 
-/** A threshold event with whom it concerns. */
+/** A threshold event. */
 export interface LoadedEvent {
   readonly id: string;
   readonly integration_id: string;
@@ -13,18 +13,15 @@ export interface LoadedEvent {
   readonly failure_code: string;
   readonly created_at: Date;
   readonly handled_at: Date | null;
-  /** From the operator's view `evergrant.users`; `null`: the view does not know the user or an address. */
-  readonly email: string | null;
-  readonly name: string | null;
+  /** `null`: none was sent, refused or skipped yet. */
+  readonly email_outcome: string | null;
 }
 
 const statement = `
-SELECT e.id, e.integration_id, e.user_id, e.provider, e.provider_name, e.notification_type, e.email_kind, e.failure_code,
-       e.created_at, e.handled_at, u.email, u.name
-FROM evergrant.threshold_events e
-LEFT JOIN evergrant.users u ON u.id = e.user_id
-WHERE e.id = $1
-LIMIT 1`;
+SELECT id, integration_id, user_id, provider, provider_name, notification_type, email_kind, failure_code,
+       created_at, handled_at, email_outcome
+FROM evergrant.threshold_events
+WHERE id = $1`;
 
 export async function loadEvent(database: Database, eventId: string): Promise<LoadedEvent | null> {
   const [row] = await database.query<LoadedEvent>(statement, [eventId]);

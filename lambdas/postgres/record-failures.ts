@@ -37,8 +37,9 @@ export interface RecordedFailure {
  * Counters move from the row's own value as it is under the lock. A failure counts only for the grant that
  * it was obtained with, under the claim that it ran under, and while the integration is connected: a user
  * who reconnected or disconnected meanwhile wins, and the hold of the attempt goes. An episode of failures ends when the row holds another
- * refresh token than the one that was failing, which is how a reconnection by the product shows; rows that
- * were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
+ * refresh token than the one that was failing, which is how a reconnection by the product shows, and with the
+ * disconnection, since only a reconnection leads back from it (marked by an empty hash, which fits no token);
+ * rows that were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
  *
  * The claim moves on with the failure, so that a commit whose answer was lost can be tried again: the second
  * time it finds a later claim and counts nothing.
@@ -84,14 +85,15 @@ WITH result AS (
         CASE WHEN d.failure_class = 'operator' THEN i.consecutive_failures ELSE d.permanent_count END,
       consecutive_transient_failures =
         CASE WHEN d.failure_class = 'operator' THEN i.consecutive_transient_failures ELSE d.transient_count END,
-      failing_grant = CASE WHEN d.failure_class = 'operator' THEN i.failing_grant ELSE d.grant_hash END,
+      failing_grant = CASE WHEN d.failure_class = 'operator' THEN i.failing_grant
+                           WHEN d.disconnects THEN ''::bytea ELSE d.grant_hash END,
       failure_emailed_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_emailed_at
                                 WHEN d.email IS NOT NULL THEN now() ELSE d.emailed_at END,
       last_failure_at = CASE WHEN d.failure_class = 'operator' THEN i.last_failure_at ELSE now() END,
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
-      refresh_held_until = now() + make_interval(secs => d.retry_delay),
+      refresh_held_until = CASE WHEN NOT d.disconnects THEN now() + make_interval(secs => d.retry_delay) END,
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
   WHERE i.id = d.id

@@ -10,8 +10,8 @@ export interface RefreshedResult {
   readonly claim: string;
   readonly accessToken: string;
   readonly refreshToken: string;
-  /** From now; `null`: the access token does not expire. */
-  readonly expiresInSeconds: number | null;
+  /** From now. */
+  readonly expiresInSeconds: number;
   /** From now; `null`: the provider said nothing, so the row keeps what it has. */
   readonly refreshTokenExpiresInSeconds: number | null;
   /** `null`: unchanged. Separated by spaces, RFC 6749 §3.3. */
@@ -51,12 +51,14 @@ WITH result AS (
       failing_grant = NULL,
       failure_emailed_at = NULL,
       last_refresh_success = now(),
-      refresh_held_until = NULL,
+      refresh_held_until =
+        CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN NULL ELSE i.refresh_held_until END,
       refresh_claim_open = false,
       updated_at = now()
   FROM target t
   JOIN result r ON r.id = t.id
   WHERE i.id = t.id AND i.refresh_token = r.used
+    AND (i.refresh_claim = r.claim OR i.refresh_claim_open OR r.refresh_token <> r.used)
   RETURNING i.id
 ), released AS (
   UPDATE integrations i

@@ -11,14 +11,20 @@ const tokenEndpoint = z.url({ protocol: /^https?$/ }).check(
   z.refine((address) => address.startsWith('https://') || isLoopback(address), {
     error: 'must start with https:// (plain http is accepted for loopback addresses only)',
   }),
-  z.refine((address) => URL.canParse(address) && new URL(address).username === '', {
+  z.refine((address) => !URL.canParse(address) || hasNoCredentials(new URL(address)), {
     error: 'must not hold credentials; put them into clientId and clientSecret',
   }),
 );
 
 const definition = z.strictObject({
   /** Shown to users: "Google", "Acme Calendar". */
-  displayName: z.string().check(z.minLength(1), z.maxLength(100)),
+  displayName: z
+    .string()
+    .check(
+      z.minLength(1),
+      z.maxLength(100),
+      z.regex(/^\P{Cc}*$/u, { error: 'must hold no control characters' }),
+    ),
   /** RFC 6749 §3.2. */
   tokenEndpoint,
   /** RFC 6749 §2.3.1; `none`: a public client that sends only its `client_id`. */
@@ -28,7 +34,7 @@ const definition = z.strictObject({
   ),
   /** Sent with every refresh beside `grant_type` and `refresh_token`. */
   extraParameters: z._default(z.record(z.string(), z.string()), {}),
-  /** Lifetime of an access token where the answer carries no `expires_in`; absent: such a token does not expire. */
+  /** Lifetime of an access token where the answer carries no `expires_in`; by default an hour. */
   accessTokenLifetimeSeconds: z.optional(seconds),
   /** Error codes that mean something else here than in RFC 6749 §5.2. */
   errorMeanings: z._default(z.record(z.string(), failureMeaning), {}),
@@ -66,6 +72,10 @@ export function parseProviderClient(secret: string): ParsedProviderClient {
     return { ok: false, problem: `clientSecret: needed for ${provider.clientAuthentication}` };
   }
   return { ok: true, client: parsed.data };
+}
+
+function hasNoCredentials({ username, password }: URL): boolean {
+  return username === '' && password === '';
 }
 
 function isLoopback(address: string): boolean {

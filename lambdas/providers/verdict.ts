@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { processRefreshTokenResponse } from 'oauth4webapi';
 import type { Failure, OperatorFault, Outcome, RefreshedTokens } from '../domain/outcome.ts';
 import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
@@ -71,7 +72,10 @@ export async function verdict(definition: ProviderDefinition, answer: Answer): P
 
   const body = answer.body === null ? null : parseObject(answer.body);
   const error = body && typeof body.error === 'string' ? body.error : null;
-  if (error !== null) return refusal(definition, error, status, passing);
+  if (error !== null) {
+    const meaning = meaningOf(definition, error) ?? (isRefusal(error, status) ? 'permanent' : null);
+    if (meaning !== null) return refusal(definition, error, meaning, status, passing);
+  }
   if (status >= 200 && status < 300) {
     const tokens = body && (await readTokens(definition, body));
     return tokens ? { kind: 'refreshed', tokens } : passing('malformed_response');
@@ -93,18 +97,32 @@ export async function verdict(definition: ProviderDefinition, answer: Answer): P
   return passing(`http_${status}`);
 }
 
+function meaningOf(definition: ProviderDefinition, error: string): FailureMeaning | undefined {
+  const own = (table: Readonly<Record<string, FailureMeaning>>) =>
+    Object.hasOwn(table, error) ? table[error] : undefined;
+  return own(definition.errorMeanings) ?? own(standardMeanings);
+}
+
+/**
+ * Whether an error that nobody has told us speaks of this grant. A gateway or framework that names the status
+ * (`{"status":401,"error":"Unauthorized"}`) says no more than a bare 401.
+ */
+function isRefusal(error: string, status: number): boolean {
+  if (status !== 400 && status !== 401 && status !== 403) return false;
+  return error.trim() !== '' && error.toLowerCase() !== STATUS_CODES[status]?.toLowerCase();
+}
+
 function refusal(
   definition: ProviderDefinition,
   error: string,
+  meaning: FailureMeaning,
   status: number,
   passing: (code: string) => Outcome,
 ): Outcome {
-  const own = (table: Readonly<Record<string, FailureMeaning>>) =>
-    Object.hasOwn(table, error) ? table[error] : undefined;
-  const known = own(definition.errorMeanings) ?? own(standardMeanings);
+  const known = meaningOf(definition, error) !== undefined;
   // The code goes into logs and metrics, and a provider could echo anything in it.
-  const code = known !== undefined && /^[\w.:-]{1,64}$/.test(error) ? error : 'unknown_error';
-  switch (known ?? 'permanent') {
+  const code = known && /^[\w.:-]{1,64}$/.test(error) ? error : 'unknown_error';
+  switch (meaning) {
     case 'transient':
       return passing(code);
     case 'operator':
@@ -141,14 +159,27 @@ const visibleAscii = /^[\x20-\x7e]+$/;
 /** Beyond this a lifetime is taken for a mistake (a timestamp, say) and the row would never be due again. */
 const longestLifetimeSeconds = 10 * 365 * 86_400;
 
+/**
+ * Where neither the answer nor the definition says one. An integration gets here because its token was about to
+ * expire, so its next one will as well; a row without an expiry would never be looked at again.
+ */
+const usualLifetimeSeconds = 3600;
+
 async function readTokens(
   definition: ProviderDefinition,
   body: Record<string, unknown>,
 ): Promise<RefreshedTokens | null> {
   // An ID token may come along (OpenID Connect Core §12.2). We have no use for it, and a fault in it must
   // not cost the rotated refresh token beside it. The same goes for a scope of an unexpected type.
-  const { id_token: _, scope, expires_in: expiresIn, ...rest } = body;
-  const response = new Response(JSON.stringify(rest), { headers: { 'content-type': 'application/json' } });
+  const { id_token: _, scope, expires_in: expiresIn, refresh_token: refreshToken, ...rest } = body;
+  const lenient = {
+    // Left out by some against RFC 6749 §5.1; the tokens beside it are all the same the only living ones.
+    token_type: 'bearer',
+    ...rest,
+    // An empty one is none: the one that was used stays valid.
+    ...(refreshToken !== null && refreshToken !== '' && { refresh_token: refreshToken }),
+  };
+  const response = new Response(JSON.stringify(lenient), { headers: { 'content-type': 'application/json' } });
   let tokens: Awaited<ReturnType<typeof processRefreshTokenResponse>>;
   try {
     tokens = await processRefreshTokenResponse(
@@ -164,10 +195,17 @@ async function readTokens(
   return {
     accessToken: tokens.access_token,
     refreshToken: tokens.refresh_token ?? null,
-    expiresInSeconds: lifetime(expiresIn) ?? definition.accessTokenLifetimeSeconds ?? null,
+    expiresInSeconds: lifetime(expiresIn) ?? definition.accessTokenLifetimeSeconds ?? usualLifetimeSeconds,
     refreshTokenExpiresInSeconds: lifetime(body.refresh_token_expires_in),
-    scopes: typeof scope === 'string' && scope !== '' ? scope.split(' ').filter((s) => s !== '') : null,
+    scopes: readScopes(scope),
   };
+}
+
+/** RFC 6749 §3.3. What is none counts as unchanged: Postgres takes no NUL, for one, and the tokens must be stored. */
+function readScopes(scope: unknown): string[] | null {
+  if (typeof scope !== 'string' || !/^[\x20-\x7e]+$/.test(scope)) return null;
+  const scopes = scope.split(' ').filter((name) => name !== '');
+  return scopes.length > 0 ? scopes : null;
 }
 
 /** Servers send a number or, against RFC 6749 §5.1, a string. Absurd values count as absent. */
@@ -185,8 +223,11 @@ function lifetime(value: unknown): number | null {
 function retryAfterSeconds(headers: Headers): number | null {
   const value = headers.get('retry-after')?.trim();
   if (value === undefined || value === '') return null;
-  const delay = /^\d+$/.test(value)
+  // Decimals are against the RFC, and sent all the same. Date.parse takes "-5" for a date, hence the letter.
+  const delay = /^\d+(\.\d+)?$/.test(value)
     ? Number(value)
-    : (Date.parse(value) - Date.parse(headers.get('date') ?? '')) / 1000;
+    : /^[a-z]/i.test(value)
+      ? (Date.parse(value) - Date.parse(headers.get('date') ?? '')) / 1000
+      : Number.NaN;
   return Number.isFinite(delay) ? Math.min(Math.max(0, Math.ceil(delay)), maxRetryAfterSeconds) : null;
 }

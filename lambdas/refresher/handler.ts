@@ -7,10 +7,10 @@ import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
-import { TokenSealer } from '../sealing/token-sealer.ts';
 import { SecretDatabase } from '../secret-database.ts';
+import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
-import { SecretReader, SecretUnusable } from '../secrets/secret-reader.ts';
+import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
@@ -40,7 +40,7 @@ const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const database = new SecretDatabase(secrets, env.databaseSecretId);
-let sealer: { readonly secret: string; readonly sealer: TokenSealer } | undefined;
+const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Refreshes the integrations that a batch of messages asks for. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
@@ -53,14 +53,17 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       failed.push(record);
       continue;
     }
-    const { integrationId } = parsed.message;
+    // As Postgres writes it.
+    const integrationId = parsed.message.integrationId.toLowerCase();
     wanted.set(integrationId, [...(wanted.get(integrationId) ?? []), record]);
   }
 
+  // Without keys nothing is started: a rotated token could not be sealed.
+  await sealer.load();
   const result = await refreshBatch(
     {
       database,
-      sealer: await loadSealer(),
+      sealer,
       providers,
       settings,
       logger,
@@ -89,12 +92,4 @@ async function publish(
   );
   // The outbox has them: the scanner relays what is not handled in time.
   if (refused.length > 0) logger.warn('events left to the relay', { count: refused.length });
-}
-
-async function loadSealer(): Promise<TokenSealer> {
-  const secret = await secrets.get(env.tokenKeySecretId);
-  if (secret === null)
-    throw new SecretUnusable(`The token key secret ${env.tokenKeySecretId} does not exist or is empty.`);
-  if (sealer?.secret !== secret) sealer = { secret, sealer: await TokenSealer.fromSecret(secret) };
-  return sealer.sealer;
 }

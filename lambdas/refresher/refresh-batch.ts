@@ -9,7 +9,7 @@ import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import { callTokenEndpoint } from '../providers/call.ts';
 import { verdict } from '../providers/verdict.ts';
-import type { TokenSealer } from '../sealing/token-sealer.ts';
+import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
 import { ResultStore } from './result-store.ts';
 
@@ -27,7 +27,7 @@ export interface RefreshSettings {
 
 export interface RefreshParts {
   readonly database: Database;
-  readonly sealer: TokenSealer;
+  readonly sealer: Sealer;
   readonly providers: ProviderClients;
   readonly settings: RefreshSettings;
   readonly logger: Logger;
@@ -53,10 +53,7 @@ export async function refreshBatch(
 ): Promise<BatchResult> {
   if (!timeForACall(parts)) return { unfinished: integrationIds, events: [] };
   const ids = [...new Set(integrationIds)];
-  const attempts = await startAttempts(parts.database, {
-    ids,
-    holdSeconds: parts.settings.attemptHoldSeconds,
-  });
+  const attempts = await start(parts, ids);
   if (attempts.length < ids.length) {
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
     parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
@@ -79,7 +76,8 @@ export async function refreshBatch(
         continue;
       }
       const eventId = await refreshOne(parts, store, attempt).catch((error) => lost(parts, attempt, error));
-      if (eventId !== null) events.push({ eventId, provider: attempt.provider });
+      if (eventId === noTimeLeft) notCalled.push(attempt);
+      else if (eventId !== null) events.push({ eventId, provider: attempt.provider });
     }
   };
   await Promise.all(Array.from({ length: Math.min(parts.settings.maxInFlight, attempts.length) }, worker));
@@ -90,19 +88,40 @@ export async function refreshBatch(
   return { unfinished: notCalled.map(({ id }) => id), events };
 }
 
+/**
+ * Starts with a second try: an environment that was frozen may find its connection dead. If the first try
+ * took effect all the same, the second finds nothing, and the rows come again when the hold is over.
+ */
+async function start(
+  { database, settings }: RefreshParts,
+  ids: readonly string[],
+): Promise<StartedAttempt[]> {
+  const wanted = { ids, holdSeconds: settings.attemptHoldSeconds };
+  try {
+    return await startAttempts(database, wanted);
+  } catch {
+    return await startAttempts(database, wanted);
+  }
+}
+
 function timeForACall({ remainingMs, settings }: RefreshParts): boolean {
   return remainingMs() >= settings.callTimeoutMs + commitReserveMs;
 }
+
+/** The provider's secret came too late for a call that could still finish. */
+const noTimeLeft = Symbol('no time left');
 
 /** One attempt from the stored token to the committed result. Returns the event that came of it. */
 async function refreshOne(
   parts: RefreshParts,
   store: ResultStore,
   attempt: StartedAttempt,
-): Promise<string | null> {
+): Promise<string | null | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
-  const { outcome, opened, providerName, receivedAtMs, callMs } = await obtain(parts, attempt);
+  const obtained = await obtain(parts, attempt);
+  if (obtained === noTimeLeft) return noTimeLeft;
+  const { outcome, opened, providerName, receivedAtMs, callMs } = obtained;
   if (callMs !== null) metrics.milliseconds(metricNames.callDuration, callMs, { provider });
   const durationMs = callMs === null ? null : Math.round(callMs);
 
@@ -176,7 +195,7 @@ interface Obtained {
   readonly callMs: number | null;
 }
 
-async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obtained> {
+async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obtained | typeof noTimeLeft> {
   const found = await parts.providers.get(attempt.provider);
   const withoutCall = (outcome: Outcome): Obtained => ({
     outcome,
@@ -204,6 +223,7 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
     });
   }
 
+  if (!timeForACall(parts)) return noTimeLeft;
   const sentAtMs = performance.now();
   const answer = await callTokenEndpoint(found.client, opened.token, parts.settings.callTimeoutMs);
   const receivedAtMs = performance.now();

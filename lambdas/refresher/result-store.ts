@@ -7,11 +7,14 @@ import type { Database } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import { storeRefreshed } from '../postgres/store-refreshed.ts';
-import type { TokenSealer } from '../sealing/token-sealer.ts';
+import type { Sealer } from '../sealing/token-sealer.ts';
 import { GroupCommit } from './group-commit.ts';
 
 /** Between two tries of a commit that met a locked row or a database that is away. */
 const retryPauseMs = 100;
+
+/** Kept for what follows the commits: giving back claims, publishing events, the metrics, the answer. */
+const closingMs = 1_500;
 
 /** The database did not take a result before the function's last moment. */
 export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly error: unknown };
@@ -23,14 +26,14 @@ export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly er
 export class ResultStore {
   readonly #refreshed: GroupCommit<SealedResult, CommitVerdict>;
   readonly #failed: GroupCommit<FailureOfAttempt, RecordedFailure>;
-  readonly #sealer: TokenSealer;
+  readonly #sealer: Sealer;
   readonly #tokensAtRest: 'sealed' | 'plain';
   readonly #remainingMs: () => number;
 
   constructor(
     database: Database,
     options: {
-      readonly sealer: TokenSealer;
+      readonly sealer: Sealer;
       readonly tokensAtRest: 'sealed' | 'plain';
       readonly steps: readonly ThresholdStep[];
       readonly eventRelayHoldSeconds: number;
@@ -107,16 +110,40 @@ export class ResultStore {
     for (;;) {
       let problem: unknown;
       try {
-        const result = await commit();
+        const result = await before(commit(), this.#remainingMs() - closingMs);
         if (result.verdict !== 'locked') return result;
         problem = new Error('the row stayed locked by another transaction');
       } catch (error) {
         problem = error;
       }
-      if (this.#remainingMs() < 2 * retryPauseMs) return { verdict: 'lost', error: problem };
+      if (isHopeless(problem) || this.#remainingMs() < closingMs + 2 * retryPauseMs) {
+        return { verdict: 'lost', error: problem };
+      }
       await sleep(retryPauseMs);
     }
   }
+}
+
+/** Rejects when `ms` have passed; the work may still end either way. */
+async function before<Result>(work: Promise<Result>, ms: number): Promise<Result> {
+  const timer = new AbortController();
+  const late = sleep(Math.max(0, ms), undefined, { signal: timer.signal }).then(() => {
+    throw new Error('the commit was still under way when the time was up');
+  });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+/**
+ * The values themselves are refused (SQLSTATE classes 22 and 23), which no repetition mends: it would only keep
+ * the batch from its answer. A missing column or right is another matter: a migration may be under way.
+ */
+function isHopeless(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '');
 }
 
 interface SealedResult {
@@ -137,15 +164,15 @@ interface FailureOfAttempt {
 /** Lifetimes run from the provider's answer, and the statement counts them from its own moment. */
 function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }: SealedResult) {
   const ageSeconds = (performance.now() - receivedAtMs) / 1000;
-  const fromNow = (seconds: number | null) => (seconds === null ? null : seconds - ageSeconds);
   return {
     id: attempt.id,
     usedRefreshToken: attempt.refresh_token,
     claim: attempt.claim,
     accessToken,
     refreshToken,
-    expiresInSeconds: fromNow(tokens.expiresInSeconds),
-    refreshTokenExpiresInSeconds: fromNow(tokens.refreshTokenExpiresInSeconds),
+    expiresInSeconds: tokens.expiresInSeconds - ageSeconds,
+    refreshTokenExpiresInSeconds:
+      tokens.refreshTokenExpiresInSeconds === null ? null : tokens.refreshTokenExpiresInSeconds - ageSeconds,
     scope: tokens.scopes?.join(' ') ?? null,
   };
 }

@@ -93,30 +93,34 @@ async function claimAndEnqueue(
   let exhausted = false;
   // Claiming the next chunk goes on while the messages of the one before are sent.
   let sending: Promise<void> = Promise.resolve();
-  while (!exhausted && totals.claimed < (limit ?? Number.POSITIVE_INFINITY)) {
-    if (parts.remainingMs() < reserveMs) break;
-    const wanted = Math.min(chunkSize, (limit ?? Number.POSITIVE_INFINITY) - totals.claimed);
-    const chunk = await claimDue(database, {
-      windowSeconds: settings.refreshWindowSeconds,
-      holdSeconds: settings.claimHoldSeconds,
-      provider,
-      after,
-      limit: wanted,
-    });
-    exhausted = chunk.length < wanted;
-    after = chunk.at(-1)?.expires_at ?? after;
-    totals.claimed += chunk.length;
-    oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
-    if (verbose) listed.push(...chunk.slice(0, listLimit - listed.length));
+  try {
+    while (!exhausted && totals.claimed < (limit ?? Number.POSITIVE_INFINITY)) {
+      if (parts.remainingMs() < reserveMs) break;
+      const wanted = Math.min(chunkSize, (limit ?? Number.POSITIVE_INFINITY) - totals.claimed);
+      const chunk = await claimDue(database, {
+        windowSeconds: settings.refreshWindowSeconds,
+        holdSeconds: settings.claimHoldSeconds,
+        provider,
+        after,
+        limit: wanted,
+      });
+      exhausted = chunk.length < wanted;
+      after = chunk.at(-1)?.expires_at ?? after;
+      totals.claimed += chunk.length;
+      oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
+      if (verbose) listed.push(...chunk.slice(0, listLimit - listed.length));
+      await sending;
+      sending = enqueue(parts, chunk).then((sent) => {
+        totals.enqueued += sent;
+        totals.released += chunk.length - sent;
+      });
+      // Awaited above or below; until then its failure must not count as unhandled.
+      sending.catch(() => undefined);
+    }
+  } finally {
+    // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
     await sending;
-    sending = enqueue(parts, chunk).then((sent) => {
-      totals.enqueued += sent;
-      totals.released += chunk.length - sent;
-    });
-    // Awaited above or below; until then its failure must not count as unhandled.
-    sending.catch(() => undefined);
   }
-  await sending;
   const left = exhausted
     ? 0
     : await countDue(database, { windowSeconds: settings.refreshWindowSeconds, provider, limit: countLimit });

@@ -13,6 +13,13 @@ export type OpenedToken =
   | { readonly ok: false; readonly reason: 'damaged' }
   | { readonly ok: false; readonly reason: 'unknown_key'; readonly keyId: string };
 
+/** Seals and opens tokens. */
+export interface Sealer {
+  seal(token: string, place: SealedPlace): Promise<string>;
+  /** Opens what is stored: a sealed token, or a plain one as products kept them before Evergrant. */
+  open(stored: string, place: SealedPlace): Promise<OpenedToken>;
+}
+
 /** Marks our own tokens: providers issue `dir` JWEs as well (Auth0 does), and those are plain text to us. */
 const sealedType = 'evergrant+jwe';
 
@@ -28,7 +35,7 @@ export class TokenKeyError extends Error {
  * as an unknown key (an operator's fault), not as damaged tokens (a user's loss). The header's `sub` binds a
  * string to its row and column.
  */
-export class TokenSealer {
+export class TokenSealer implements Sealer {
   readonly #keys: ReadonlyMap<string, Uint8Array>;
   readonly #currentKeyId: string;
   readonly #currentKey: Uint8Array;
@@ -64,7 +71,6 @@ export class TokenSealer {
       .encrypt(this.#currentKey);
   }
 
-  /** Opens what is stored: a sealed token, or a plain one as products kept them before Evergrant. */
   async open(stored: string, place: SealedPlace): Promise<OpenedToken> {
     const header = sealedHeader(stored);
     if (header === 'plain') return { ok: true, token: stored, current: false };
@@ -79,7 +85,7 @@ export class TokenSealer {
       });
       return {
         ok: true,
-        token: new TextDecoder().decode(plaintext),
+        token: new TextDecoder('utf-8', { ignoreBOM: true }).decode(plaintext),
         current: header.kid === this.#currentKeyId,
       };
     } catch {

@@ -7,25 +7,39 @@ import {
 /** How long a secret is used before it is read again: a rotated one takes effect after that at the latest. */
 const cacheMs = 5 * 60 * 1000;
 
+/** A secret is read no more often than this, however often somebody doubts it. */
+const minimumAgeMs = 1_000;
+
 /** Reads secrets and keeps them for a few minutes. */
 export class SecretReader {
-  readonly #client = new SecretsManagerClient({ maxAttempts: 3 });
-  readonly #cache = new Map<string, { value: Promise<string | null>; readAtMs: number }>();
+  readonly #client = new SecretsManagerClient({
+    maxAttempts: 3,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
+  });
+  readonly #cache = new Map<string, { value: Promise<string | null>; readAtMs: number; doubted: boolean }>();
 
   /** The secret's string; `null`: there is no such secret. Throws what the SDK throws for anything else. */
   get(secretId: string): Promise<string | null> {
     const cached = this.#cache.get(secretId);
-    if (cached && performance.now() - cached.readAtMs < cacheMs) return cached.value;
-    const value = this.#read(secretId);
-    this.#cache.set(secretId, { value, readAtMs: performance.now() });
-    // A failure is not kept: the next caller asks again.
-    value.catch(() => this.forget(secretId));
+    const usableMs = cached?.doubted ? minimumAgeMs : cacheMs;
+    if (cached && performance.now() - cached.readAtMs < usableMs) return cached.value;
+    // Secrets Manager being away must not cost a result that Postgres would take: what was read last still serves.
+    const value = this.#read(secretId).catch((error) => {
+      if (!cached) {
+        this.#cache.delete(secretId);
+        throw error;
+      }
+      this.forget(secretId);
+      return cached.value;
+    });
+    this.#cache.set(secretId, { value, readAtMs: performance.now(), doubted: false });
     return value;
   }
 
   /** Makes the next `get` ask again: somebody has reason to think that the secret has changed. */
   forget(secretId: string): void {
-    this.#cache.delete(secretId);
+    const cached = this.#cache.get(secretId);
+    if (cached) cached.doubted = true;
   }
 
   async #read(secretId: string): Promise<string | null> {

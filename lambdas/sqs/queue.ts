@@ -19,12 +19,14 @@ export interface OutgoingMessage {
 
 /** One SQS queue. */
 export class Queue {
-  readonly #client: SQSClient;
+  readonly #client = new SQSClient({
+    maxAttempts: 3,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true },
+  });
   readonly #url: string;
 
-  constructor(url: string, client: SQSClient = new SQSClient({ maxAttempts: 3 })) {
+  constructor(url: string) {
     this.#url = url;
-    this.#client = client;
   }
 
   /** Sends all messages, several batches at a time. Returns the indexes of those that were not accepted. */

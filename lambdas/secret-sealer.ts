@@ -1,0 +1,43 @@
+import { type OpenedToken, type SealedPlace, type Sealer, TokenSealer } from './sealing/token-sealer.ts';
+import { type SecretReader, SecretUnusable } from './secrets/secret-reader.ts';
+
+/** The sealer with the keys of a secret. */
+export class SecretSealer implements Sealer {
+  readonly #secrets: SecretReader;
+  readonly #secretId: string;
+  #latest: { readonly secret: string; readonly sealer: TokenSealer } | undefined;
+
+  constructor(secrets: SecretReader, secretId: string) {
+    this.#secrets = secrets;
+    this.#secretId = secretId;
+  }
+
+  /** Reads the keys. Throws `SecretUnusable` or `TokenKeyError` when there is nothing to work with. */
+  async load(): Promise<TokenSealer> {
+    const secret = await this.#secrets.get(this.#secretId);
+    if (secret === null) {
+      this.#secrets.forget(this.#secretId);
+      throw new SecretUnusable(`The token key secret ${this.#secretId} does not exist or is empty.`);
+    }
+    if (this.#latest?.secret !== secret) {
+      const sealer = await TokenSealer.fromSecret(secret).catch((error) => {
+        this.#secrets.forget(this.#secretId);
+        throw error;
+      });
+      this.#latest = { secret, sealer };
+    }
+    return this.#latest.sealer;
+  }
+
+  async seal(token: string, place: SealedPlace): Promise<string> {
+    return (await this.load()).seal(token, place);
+  }
+
+  async open(stored: string, place: SealedPlace): Promise<OpenedToken> {
+    const opened = await (await this.load()).open(stored, place);
+    if (opened.ok || opened.reason !== 'unknown_key') return opened;
+    // Another environment may have sealed with a key that was rotated in since we read the secret.
+    this.#secrets.forget(this.#secretId);
+    return (await this.load()).open(stored, place);
+  }
+}

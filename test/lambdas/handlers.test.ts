@@ -1,0 +1,571 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { startFauxqs } from 'fauxqs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { databaseEnv, notifierEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
+import { claimDue } from '../../lambdas/postgres/claim-due.ts';
+import { type Email, startEmail } from '../../local/cloud/email.ts';
+import { startSecrets } from '../support/aws.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../support/token-endpoint.ts';
+
+type Stage = 'scanner' | 'refresher' | 'notifier' | 'migrator';
+type Handler = (event: unknown, context: Context) => Promise<unknown>;
+
+let db: TestDatabase;
+let sqs: Awaited<ReturnType<typeof startFauxqs>>;
+let secrets: Awaited<ReturnType<typeof startSecrets>>;
+let email: Email;
+let endpoint: TokenEndpoint;
+let output: string[] = [];
+
+beforeAll(async () => {
+  [db, sqs, secrets, email] = await Promise.all([
+    testDatabase(),
+    startFauxqs({ port: 0, logger: false }),
+    startSecrets({}),
+    startEmail({ onEvent: () => {} }),
+  ]);
+  secrets.put('database', { url: db.url });
+  secrets.put('token-key', { current: randomBytes(32).toString('hex') });
+  process.env.AWS_ENDPOINT_URL_SQS = `http://127.0.0.1:${sqs.port}`;
+  process.env.AWS_ENDPOINT_URL_SESV2 = email.endpoint;
+});
+beforeEach(async () => {
+  await db.clear();
+  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  sqs.purgeAll();
+  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  endpoint = await startTokenEndpoint(() => granted({ refresh_token: 'new' }));
+  secrets.put('providers/acme', {
+    clientId: 'us',
+    clientSecret: 'canary-client-secret',
+    provider: { displayName: 'Acme Calendar', tokenEndpoint: endpoint.url },
+  });
+  output = [];
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+      output.push(String(chunk));
+      return true;
+    });
+  }
+});
+afterEach(async () => {
+  email.setFault(null);
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  await endpoint.stop();
+});
+afterAll(async () => {
+  await Promise.all([sqs.stop(), secrets.stop(), email.stop(), db.end()]);
+});
+
+const queueUrl = (name: string) => `http://127.0.0.1:${sqs.port}/000000000000/${name}`;
+
+const environments = (): Record<Stage, Record<string, string>> => ({
+  scanner: {
+    [databaseEnv.secretId]: 'database',
+    [scannerEnv.refreshQueueUrl]: queueUrl('refresh'),
+    [scannerEnv.thresholdQueueUrl]: queueUrl('threshold'),
+    [scannerEnv.refreshWindowSeconds]: '600',
+    [scannerEnv.claimHoldSeconds]: '270',
+    [scannerEnv.eventRelayHoldSeconds]: '360',
+  },
+  refresher: {
+    [databaseEnv.secretId]: 'database',
+    [refresherEnv.tokenKeySecretId]: 'token-key',
+    [refresherEnv.tokensAtRest]: 'sealed',
+    [refresherEnv.providerSecretPrefix]: 'providers/',
+    [refresherEnv.refreshQueueUrl]: queueUrl('refresh'),
+    [refresherEnv.thresholdQueueUrl]: queueUrl('threshold'),
+    [refresherEnv.attemptHoldSeconds]: '45',
+    [refresherEnv.callTimeoutMs]: '5000',
+    [refresherEnv.maxInFlight]: '100',
+    [refresherEnv.retryDelaySeconds]: '300',
+    [refresherEnv.eventRelayHoldSeconds]: '360',
+    [refresherEnv.warningThreshold]: '2',
+    [refresherEnv.disconnectThreshold]: '3',
+    [refresherEnv.rateLimitThreshold]: '5',
+    [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
+  },
+  notifier: {
+    [databaseEnv.secretId]: 'database',
+    [notifierEnv.thresholdQueueUrl]: queueUrl('threshold'),
+    [notifierEnv.senderEmail]: 'product@example.com',
+    [notifierEnv.productName]: 'Acme Flows',
+    [notifierEnv.appBaseUrl]: 'https://app.example.com',
+    [notifierEnv.reconnectPath]: '/integrations?reconnect={integrationId}',
+    [notifierEnv.emailHoldSeconds]: '35',
+  },
+  migrator: { [databaseEnv.secretId]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
+});
+
+/** Loads a function as Lambda does: its module with its environment and no other. */
+async function load(stage: Stage, changes: Record<string, string | undefined> = {}): Promise<Handler> {
+  const names = Object.values(environments()).flatMap((environment) => Object.keys(environment));
+  for (const name of names) vi.stubEnv(name, undefined);
+  const environment: Record<string, string | undefined> = { ...environments()[stage], ...changes };
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+  vi.resetModules();
+  const module = (await import(`../../lambdas/${stage}/handler.ts`)) as { handler: Handler };
+  return module.handler;
+}
+
+const context = (remainingMs = 60_000) =>
+  ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context;
+
+function sqsEvent(...bodies: (string | object)[]): SQSEvent {
+  const records = bodies.map((body, index) => ({
+    messageId: `message-${index}`,
+    receiptHandle: `handle-${index}`,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  }));
+  return { Records: records } as unknown as SQSEvent;
+}
+
+const failedOf = (response: unknown) =>
+  (response as SQSBatchResponse).batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
+
+const bodiesOn = (queue: string) =>
+  (sqs.inspectQueue(queue)?.messages.ready ?? []).map(
+    ({ body }) => JSON.parse(body) as Record<string, unknown>,
+  );
+
+const refreshMessage = (integrationId: string) => ({ version: 1, integrationId });
+const malformed = [
+  '',
+  'canary-body',
+  'null',
+  '[]',
+  '{}',
+  '{"version":1}',
+  '{"version":1,"integrationId":"canary","eventId":"canary"}',
+  `{"version":2,"integrationId":"${randomUUID()}","eventId":"${randomUUID()}"}`,
+  '\u0000',
+];
+
+describe.each<Stage>(['scanner', 'refresher', 'notifier', 'migrator'])(
+  'the environment of the %s',
+  (stage) => {
+    const optional: string[] = [notifierEnv.senderEmail];
+
+    it('as it should be loads', async () => {
+      expect(await load(stage)).toBeTypeOf('function');
+    });
+
+    it('without anything fails at once, naming all that is missing', async () => {
+      const names = Object.keys(environments()[stage]);
+      const missing = Object.fromEntries(names.map((name) => [name, undefined]));
+      const error = (await load(stage, missing).catch((thrown: Error) => thrown)) as Error;
+      for (const name of names) {
+        if (!optional.includes(name)) expect(error.message).toContain(name);
+      }
+    });
+
+    it('with anything malformed fails at once, naming all of it and repeating none', async () => {
+      const names = Object.keys(environments()[stage]);
+      const malformedValues = Object.fromEntries(names.map((name) => [name, '']));
+      const error = (await load(stage, malformedValues).catch((thrown: Error) => thrown)) as Error;
+      for (const name of names) expect(error.message).toContain(name);
+      const text = (await load(stage, Object.fromEntries(names.map((name) => [name, 'canary value']))).catch(
+        (thrown: Error) => thrown,
+      )) as Error;
+      if (text instanceof Error) expect(text.message).not.toContain('canary');
+    });
+  },
+);
+
+describe('numbers and words of the environment', () => {
+  it.each<[Stage, string, string]>([
+    ['scanner', scannerEnv.refreshWindowSeconds, '0'],
+    ['scanner', scannerEnv.refreshWindowSeconds, '-1'],
+    ['scanner', scannerEnv.claimHoldSeconds, '1.5'],
+    ['scanner', scannerEnv.claimHoldSeconds, '1e3'],
+    ['scanner', scannerEnv.refreshQueueUrl, 'queue'],
+    ['refresher', refresherEnv.callTimeoutMs, 'ten'],
+    ['refresher', refresherEnv.maxInFlight, '0'],
+    ['refresher', refresherEnv.disconnectOnInvalidRefreshToken, 'yes'],
+    ['refresher', refresherEnv.tokensAtRest, 'encrypted'],
+    ['refresher', refresherEnv.thresholdQueueUrl, ''],
+    ['notifier', notifierEnv.appBaseUrl, 'javascript:alert(1)'],
+    ['notifier', notifierEnv.emailHoldSeconds, ' 35'],
+  ])('of the %s: %s may not be "%s"', async (stage, name, value) => {
+    await expect(load(stage, { [name]: value })).rejects.toThrow(name);
+  });
+
+  it('that contradict each other are named', async () => {
+    await expect(load('refresher', { [refresherEnv.warningThreshold]: '3' })).rejects.toThrow(
+      'warningThreshold',
+    );
+  });
+});
+
+describe('the scanner', () => {
+  const scheduled = { version: '0', source: 'aws.events', 'detail-type': 'Scheduled Event', detail: {} };
+
+  it('by schedule claims what is due and asks for each once', async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 25; i += 1) ids.push((await db.insertIntegration()).id);
+    await db.insertIntegration({ expiresIn: 3600 });
+    const scan = await load('scanner');
+    expect(await scan(scheduled, context())).toEqual({
+      dryRun: false,
+      claimed: 25,
+      enqueued: 25,
+      released: 0,
+      left: 0,
+      eventsRelayed: 0,
+    });
+    const messages = bodiesOn('refresh');
+    expect(messages.map(({ integrationId }) => integrationId).toSorted()).toEqual(ids.toSorted());
+    expect(Object.keys(messages[0]!)).toEqual(['version', 'integrationId']);
+    expect(await scan(scheduled, context())).toMatchObject({ claimed: 0 });
+  });
+
+  it.each([[undefined], [null], [{}]])('by hand takes %j for everything that is due', async (event) => {
+    await db.insertIntegration();
+    expect(await (await load('scanner'))(event, context())).toMatchObject({ claimed: 1, enqueued: 1 });
+  });
+
+  it('by hand keeps to a provider and a limit, and says what is left', async () => {
+    for (let i = 0; i < 4; i += 1) await db.insertIntegration();
+    const other = await db.insertIntegration({ provider: 'other', expiresIn: 30 });
+    const scan = await load('scanner');
+    expect(await scan({ provider: 'other', verbose: true }, context())).toMatchObject({
+      claimed: 1,
+      left: 0,
+      integrations: [{ id: other.id, provider: 'other', expiresAt: other.expires_at!.toISOString() }],
+    });
+    expect(await scan({ limit: 3 }, context())).toMatchObject({ claimed: 3, left: 1 });
+  });
+
+  it('in a dry run shows what it would claim and changes nothing', async () => {
+    for (let i = 0; i < 3; i += 1) await db.insertIntegration({ expiresIn: 10 + i });
+    await db.insertEvent();
+    const before = await db.sql('SELECT * FROM integrations, evergrant.threshold_events ORDER BY expires_at');
+    const scan = await load('scanner');
+    const report = await scan({ dryRun: true, verbose: true, limit: 2 }, context());
+    expect(report).toMatchObject({ dryRun: true, claimed: 2, enqueued: 0, left: 1, eventsRelayed: 0 });
+    expect(report).toHaveProperty('integrations.length', 2);
+    expect(
+      await db.sql('SELECT * FROM integrations, evergrant.threshold_events ORDER BY expires_at'),
+    ).toEqual(before);
+    expect(bodiesOn('refresh')).toEqual([]);
+    expect(bodiesOn('threshold')).toEqual([]);
+  });
+
+  it.each<[string, object]>([
+    ['limit', { limit: 0 }],
+    ['limit', { limit: 1.5 }],
+    ['limit', { limit: '10' }],
+    ['limit', { limit: 1_000_001 }],
+    ['provider', { provider: '' }],
+    ['provider', { provider: 7 }],
+    ['provider', { provider: 'a b' }],
+    ['dryRun', { dryRun: 'yes' }],
+    ['verbose', { verbose: 1 }],
+    ['dryrun', { dryrun: true }],
+    ['the event', [1]],
+  ])('refuses a wrong %s: %j, and claims nothing', async (field, event) => {
+    const row = await db.insertIntegration();
+    const scan = await load('scanner');
+    await expect(scan(event, context())).rejects.toThrow(field);
+    expect(await db.integration(row.id)).toEqual(row);
+  });
+
+  it('names every wrong field at once', async () => {
+    const scan = await load('scanner');
+    const error = (await scan({ limit: 0, dryRun: 1, provider: '' }, context()).catch(
+      (thrown: Error) => thrown,
+    )) as Error;
+    for (const field of ['limit', 'dryRun', 'provider']) expect(error.message).toContain(field);
+  });
+
+  it('gives up the claims whose messages nobody took, for the next scan', async () => {
+    const row = await db.insertIntegration();
+    const lost = await load('scanner', { [scannerEnv.refreshQueueUrl]: queueUrl('nowhere') });
+    expect(await lost({}, context())).toMatchObject({ claimed: 1, enqueued: 0, released: 1 });
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ claimed: 1, enqueued: 1 });
+    expect(bodiesOn('refresh')).toEqual([refreshMessage(row.id)]);
+  });
+
+  it('stops before its deadline and says what is left', async () => {
+    for (let i = 0; i < 3; i += 1) await db.insertIntegration();
+    const scan = await load('scanner');
+    expect(await scan({}, context(1_000))).toMatchObject({ claimed: 0, left: 3 });
+  });
+
+  it('relays events that nobody has handled', async () => {
+    const { id } = await db.insertEvent();
+    const scan = await load('scanner');
+    expect(await scan({}, context())).toMatchObject({ eventsRelayed: 1 });
+    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: id }]);
+    expect(await scan({}, context())).toMatchObject({ eventsRelayed: 0 });
+  });
+});
+
+describe('the refresher', () => {
+  async function claimed(overrides = {}) {
+    const row = await db.insertIntegration(overrides);
+    await claimDue(db.database, {
+      windowSeconds: 600,
+      holdSeconds: 270,
+      provider: null,
+      after: null,
+      limit: 99,
+    });
+    return row;
+  }
+
+  it('refreshes what good messages ask for, and hands back only the malformed', async () => {
+    const rows = [await claimed(), await claimed()];
+    const refresh = await load('refresher');
+    const response = await refresh(
+      sqsEvent(refreshMessage(rows[0]!.id), ...malformed, refreshMessage(rows[1]!.id)),
+      context(),
+    );
+    expect(failedOf(response)).toEqual(malformed.map((_, index) => `message-${index + 1}`));
+    for (const { id } of rows) expect((await db.integration(id)).last_refresh_success).not.toBeNull();
+    expect(output.join('')).not.toContain('canary');
+  });
+
+  it('makes one call for duplicates, and takes them all as done', async () => {
+    const { id } = await claimed();
+    const refresh = await load('refresher');
+    const message = refreshMessage(id);
+    expect(failedOf(await refresh(sqsEvent(message, message, message), context()))).toEqual([]);
+    expect(failedOf(await refresh(sqsEvent(message), context()))).toEqual([]);
+    expect(endpoint.calls).toHaveLength(1);
+  });
+
+  it('has nothing to do for an integration that is gone', async () => {
+    const refresh = await load('refresher');
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(randomUUID())), context()))).toEqual([]);
+  });
+
+  it('hands back what it has no time for, each duplicate as well', async () => {
+    const { id } = await claimed();
+    const refresh = await load('refresher');
+    const messages = sqsEvent(refreshMessage(id), refreshMessage(id.toUpperCase()));
+    expect(failedOf(await refresh(messages, context(100)))).toEqual(['message-0', 'message-1']);
+    expect(endpoint.calls).toEqual([]);
+    expect(failedOf(await refresh(messages, context()))).toEqual([]);
+    expect(endpoint.calls).toHaveLength(1);
+  });
+
+  it('hands back what it ran out of time for, however the id is written', async () => {
+    const { id } = await claimed();
+    const refresh = await load('refresher');
+    let asked = 0;
+    const short = {
+      ...context(),
+      getRemainingTimeInMillis: () => {
+        asked += 1;
+        // middy asks once, the batch once before it starts the attempt, then once before the call.
+        return asked > 2 ? 100 : 60_000;
+      },
+    };
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(id.toUpperCase())), short))).toEqual(['message-0']);
+    expect((await db.integration(id)).last_refresh_attempt).not.toBeNull();
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
+    expect(endpoint.calls).toHaveLength(1);
+  });
+
+  it('publishes what came of a failure, and takes the failure as done', async () => {
+    endpoint.answer = () => refused('invalid_grant');
+    const { id } = await claimed();
+    const refresh = await load('refresher');
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
+    const [event] = await db.eventsOf(id);
+    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: event!.id }]);
+  });
+
+  it('leaves events that it cannot publish to the relay', async () => {
+    endpoint.answer = () => refused('invalid_grant');
+    const { id } = await claimed();
+    const refresh = await load('refresher', { [refresherEnv.thresholdQueueUrl]: queueUrl('nowhere') });
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
+    await db.sql('UPDATE evergrant.threshold_events SET relay_after = now()');
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
+  });
+
+  it.each([
+    ['is missing', 'no-such-secret', /token key secret|no-such-secret/],
+    ['is malformed', 'bad-token-key', /64 hex digits/],
+  ])('starts nothing when the token key %s, so that no grant is lost', async (_, secretId, message) => {
+    secrets.put('bad-token-key', 'canary-key');
+    const row = await claimed();
+    const before = await db.integration(row.id);
+    const refresh = await load('refresher', { [refresherEnv.tokenKeySecretId]: secretId });
+    await expect(refresh(sqsEvent(refreshMessage(row.id)), context())).rejects.toThrow(message);
+    expect(endpoint.calls).toEqual([]);
+    expect(await db.integration(row.id)).toEqual(before);
+    expect(output.join('')).not.toContain('canary');
+  });
+
+  it('fails without a word of the URL when the database is away', async () => {
+    const gone = new URL(db.url);
+    gone.port = '1';
+    gone.password = 'canary-password';
+    secrets.put('gone', { url: gone.href });
+    const refresh = await load('refresher', { [databaseEnv.secretId]: 'gone' });
+    const error = (await refresh(sqsEvent(refreshMessage(randomUUID())), context()).catch(
+      (thrown: Error) => thrown,
+    )) as Error;
+    expect(error.message).toMatch(/database_unavailable/);
+    expect(`${error.stack}${output.join('')}`).not.toContain('canary');
+  });
+});
+
+describe('the notifier', () => {
+  const eventMessage = (eventId: string) => ({ version: 1, eventId });
+  const inboxOf = async (address: string) =>
+    (await email.list()).filter(({ destination }) => destination.to.includes(address));
+
+  /** An event about a user whom the operator's view knows. */
+  async function eventOf(overrides: Parameters<TestDatabase['insertEvent']>[0] = {}) {
+    const event = await db.insertEvent({
+      notification_type: 'integration_disconnected',
+      email_kind: 'disconnected',
+      provider_name: 'Acme Calendar',
+      ...overrides,
+    });
+    const address = `${event.user_id}@example.com`;
+    await db.sql('CREATE TABLE IF NOT EXISTS people (id uuid, email text, name text)');
+    await db.sql('CREATE OR REPLACE VIEW evergrant.users AS SELECT id, email, name FROM people');
+    await db.sql('INSERT INTO people VALUES ($1, $2, $3)', [event.user_id, address, 'Ada']);
+    return { ...event, address };
+  }
+
+  const notificationsOf = (eventId: string) =>
+    db.sql('SELECT * FROM notifications WHERE event_id = $1', [eventId]);
+
+  it('writes the notification and sends the email, once, however often the event comes', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    const message = sqsEvent(eventMessage(event.id), eventMessage(event.id));
+    expect(failedOf(await notify(message, context()))).toEqual([]);
+    expect(failedOf(await notify(message, context()))).toEqual([]);
+    expect(await notificationsOf(event.id)).toMatchObject([
+      { user_id: event.user_id, type: 'integration_disconnected', is_read: false },
+    ]);
+    const [mail, ...more] = await inboxOf(event.address);
+    expect(more).toEqual([]);
+    expect(mail).toMatchObject({ from: 'product@example.com' });
+    expect(mail!.subject).toContain('Acme Calendar');
+    const link = `https://app.example.com/integrations?reconnect=${event.integration_id}`;
+    expect(mail!.body.text).toContain(link);
+    expect(mail!.body.html).toContain(link);
+    expect(await db.event(event.id)).toMatchObject({ email_outcome: expect.any(String) });
+    expect((await db.event(event.id)).email_sent_at).not.toBeNull();
+  });
+
+  it('writes no email for what is told in the app only', async () => {
+    const event = await eventOf({ notification_type: 'integration_warning', email_kind: null });
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect(await notificationsOf(event.id)).toHaveLength(1);
+    expect(await inboxOf(event.address)).toEqual([]);
+  });
+
+  it('writes no notification for what is told by email only', async () => {
+    const event = await eventOf({ notification_type: null, email_kind: 'reconnect' });
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect(await notificationsOf(event.id)).toEqual([]);
+    expect(await inboxOf(event.address)).toHaveLength(1);
+  });
+
+  it('handles the good ones and hands back only the malformed', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    const response = await notify(sqsEvent(...malformed, eventMessage(event.id)), context());
+    expect(failedOf(response)).toEqual(malformed.map((_, index) => `message-${index}`));
+    expect(await notificationsOf(event.id)).toHaveLength(1);
+    expect(output.join('')).not.toContain('canary');
+  });
+
+  it('tries again what SES did not take, without a second notification', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    email.setFault({ status: 429, body: { __type: 'TooManyRequestsException', message: 'slow down' } });
+    const message = sqsEvent(eventMessage(event.id));
+    expect(failedOf(await notify(message, context()))).toEqual(['message-0']);
+    email.setFault(null);
+    expect(failedOf(await notify(message, context()))).toEqual([]);
+    expect(await inboxOf(event.address)).toHaveLength(1);
+    expect(await notificationsOf(event.id)).toHaveLength(1);
+  });
+
+  it('lets nobody else send while an email is in doubt, and sends it when the hold is over', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    const message = sqsEvent(eventMessage(event.id));
+    email.setFault({ status: 500, body: { message: 'oops' } });
+    expect(failedOf(await notify(message, context()))).toEqual(['message-0']);
+    email.setFault(null);
+    expect(failedOf(await notify(message, context()))).toEqual(['message-0']);
+    expect(await inboxOf(event.address)).toEqual([]);
+    await db.sql(`UPDATE evergrant.threshold_events SET email_held_until = now() - interval '1 s'`);
+    expect(failedOf(await notify(message, context()))).toEqual([]);
+    expect(await inboxOf(event.address)).toHaveLength(1);
+  });
+
+  it('gives up an email that SES will never take', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    email.setFault({ status: 400, body: { __type: 'MessageRejected', message: 'no' } });
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect(await db.event(event.id)).toMatchObject({ email_outcome: 'MessageRejected', email_sent_at: null });
+  });
+
+  it('tells in the app only, where there is no sender or no address', async () => {
+    const event = await eventOf();
+    const without = await load('notifier', { [notifierEnv.senderEmail]: undefined });
+    expect(failedOf(await without(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    const unknown = await db.insertEvent({ email_kind: 'reconnect' });
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(unknown.id)), context()))).toEqual([]);
+    expect(await inboxOf(event.address)).toEqual([]);
+    for (const { id } of [event, unknown]) {
+      expect(await notificationsOf(id)).toHaveLength(1);
+      expect((await db.event(id)).handled_at).not.toBeNull();
+    }
+  });
+
+  it('is done with a user whom the product has removed', async () => {
+    await db.sql('CREATE TABLE IF NOT EXISTS accounts (id uuid PRIMARY KEY)');
+    await db.sql('ALTER TABLE notifications ADD CONSTRAINT owner FOREIGN KEY (user_id) REFERENCES accounts');
+    const event = await eventOf();
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect((await db.event(event.id)).handled_at).not.toBeNull();
+    expect(await inboxOf(event.address)).toEqual([]);
+    await db.sql('ALTER TABLE notifications DROP CONSTRAINT owner');
+  });
+
+  it('hands back an event that is not there, and one that it has no time for', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(randomUUID())), context()))).toEqual(['message-0']);
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context(100)))).toEqual(['message-0']);
+    expect(await notificationsOf(event.id)).toEqual([]);
+  });
+});
+
+describe('the migrator', () => {
+  it('answers with what is in force', async () => {
+    const migrator = await load('migrator');
+    expect(await migrator({ direction: 'status' }, context())).toMatchObject({ ran: [], pending: [] });
+    // What a deployment's trigger sends says nothing.
+    expect(await migrator({ RequestType: 'Create' }, context())).toMatchObject({ direction: 'up', ran: [] });
+  });
+
+  it.each([
+    ['direction', { direction: 'sideways' }],
+    ['count', { count: 0 }],
+    ['count', { count: 'all' }],
+  ])('refuses a wrong %s', async (field, event) => {
+    await expect((await load('migrator'))(event, context())).rejects.toThrow(field);
+  });
+});

@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseProviderClient } from '../../../lambdas/providers/definition.ts';
+
+const provider = { displayName: 'Acme', tokenEndpoint: 'https://acme.example/token' };
+const valid = { clientId: 'id', clientSecret: 'canary-secret', provider };
+
+const parse = (document: unknown) => parseProviderClient(JSON.stringify(document));
+const problemOf = (document: unknown) => {
+  const parsed = parse(document);
+  return parsed.ok ? null : parsed.problem;
+};
+
+describe('a provider’s secret', () => {
+  it('needs only what has no default', () => {
+    expect(parse(valid)).toEqual({
+      ok: true,
+      client: {
+        clientId: 'id',
+        clientSecret: 'canary-secret',
+        provider: {
+          ...provider,
+          clientAuthentication: 'client_secret_basic',
+          extraParameters: {},
+          errorMeanings: {},
+        },
+      },
+    });
+  });
+
+  it('of a public client has no client secret', () => {
+    expect(parse({ clientId: 'id', provider: { ...provider, clientAuthentication: 'none' } })).toMatchObject({
+      ok: true,
+    });
+  });
+
+  it.each<[string, unknown]>([
+    ['clientId', { ...valid, clientId: '' }],
+    ['clientId', { ...valid, clientId: undefined }],
+    ['clientSecret', { ...valid, clientSecret: undefined }],
+    ['clientSecret', { ...valid, clientSecret: '' }],
+    ['clientSecret', { ...valid, clientSecret: 7 }],
+    ['provider', { ...valid, provider: undefined }],
+    ['provider.displayName', { ...valid, provider: { ...provider, displayName: '' } }],
+    ['provider.displayName', { ...valid, provider: { ...provider, displayName: 'x'.repeat(101) } }],
+    ['provider.displayName', { ...valid, provider: { ...provider, displayName: 'a\u0000b' } }],
+    ['provider.tokenEndpoint', { ...valid, provider: { ...provider, tokenEndpoint: undefined } }],
+    ['provider.tokenEndpoint', { ...valid, provider: { ...provider, tokenEndpoint: '/token' } }],
+    [
+      'provider.clientAuthentication',
+      { ...valid, provider: { ...provider, clientAuthentication: 'private_key_jwt' } },
+    ],
+    ['provider.extraParameters', { ...valid, provider: { ...provider, extraParameters: { a: 1 } } }],
+    [
+      'provider.accessTokenLifetimeSeconds',
+      { ...valid, provider: { ...provider, accessTokenLifetimeSeconds: 0 } },
+    ],
+    [
+      'provider.accessTokenLifetimeSeconds',
+      { ...valid, provider: { ...provider, accessTokenLifetimeSeconds: 1.5 } },
+    ],
+    ['provider.errorMeanings', { ...valid, provider: { ...provider, errorMeanings: { a: 'dead' } } }],
+    ['unknownField', { ...valid, unknownField: 1 }],
+    ['unknownField', { ...valid, provider: { ...provider, unknownField: 1 } }],
+  ])('with a fault in %s says so', (field, document) => {
+    expect(problemOf(document)).toContain(field);
+  });
+
+  it('names every faulty field at once', () => {
+    const problem = problemOf({ clientId: '', provider: { displayName: '', tokenEndpoint: 'x' } });
+    for (const field of ['clientId', 'displayName', 'tokenEndpoint']) expect(problem).toContain(field);
+  });
+
+  it.each([
+    ['https://acme.example/token', true],
+    ['https://acme.example:8443/a?b=c', true],
+    ['http://127.0.0.1:3000/token', true],
+    ['http://127.9.9.9/token', true],
+    ['http://localhost:3000/token', true],
+    ['http://[::1]:3000/token', true],
+    ['http://acme.example/token', false],
+    ['http://127.0.0.1.acme.example/token', false],
+    ['http://localhost.acme.example/token', false],
+    ['http://127.0.0.1@acme.example/token', false],
+    ['http://acme.example/?http://127.0.0.1', false],
+    ['http://10.0.0.1/token', false],
+    ['http://[::]/token', false],
+    ['https://user:password@acme.example/token', false],
+    ['https://user@acme.example/token', false],
+    ['https://:password@acme.example/token', false],
+    ['ftp://acme.example/token', false],
+    ['file:///etc/passwd', false],
+    ['javascript:alert(1)', false],
+    ['https://', false],
+    ['', false],
+  ])('takes the token endpoint %s: %s', (tokenEndpoint, taken) => {
+    expect(parse({ ...valid, provider: { ...provider, tokenEndpoint } }).ok).toBe(taken);
+  });
+
+  it('has no value repeated in the problem', () => {
+    for (const document of [
+      { ...valid, clientId: { a: 'canary' } },
+      { ...valid, clientSecret: ['canary'] },
+      { ...valid, provider: { ...provider, tokenEndpoint: 'canary://canary' } },
+      { ...valid, provider: { ...provider, clientAuthentication: 'canary' } },
+      { ...valid, provider: { ...provider, errorMeanings: { x: 'canary' } } },
+      { ...valid, provider: 'canary' },
+    ]) {
+      expect(problemOf(document)).not.toContain('canary');
+    }
+    const notJson = parseProviderClient('canary-secret');
+    expect(notJson).toEqual({ ok: false, problem: 'the secret is not JSON' });
+  });
+
+  it('may be anything: never throws, always says something', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (secret) => {
+        const parsed = parseProviderClient(secret);
+        expect(parsed.ok ? 'fine' : parsed.problem).not.toBe('');
+      }),
+    );
+  });
+});

@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseSettings, SettingsError, settingNames, settingsFromContext } from '../../lib/settings.ts';
+
+const messageOf = (given: Record<string, unknown>) => {
+  try {
+    parseSettings(given);
+  } catch (error) {
+    expect(error).toBeInstanceOf(SettingsError);
+    return (error as Error).message;
+  }
+  throw new Error(`accepted ${JSON.stringify(given)}`);
+};
+const lineOf = (given: Record<string, unknown>, name: string) =>
+  messageOf(given)
+    .split('\n')
+    .find((line) => line.startsWith(`- ${name}: `));
+
+describe('settings', () => {
+  it('have the promised defaults', () => {
+    expect(parseSettings({})).toMatchObject({
+      scanIntervalMinutes: 5,
+      refreshWindowSeconds: 600,
+      callTimeoutSeconds: 10,
+      warningThreshold: 2,
+      disconnectThreshold: 3,
+      rateLimitThreshold: 5,
+      disconnectOnInvalidRefreshToken: false,
+      tokensAtRest: 'sealed',
+    });
+  });
+
+  it('may come as text, as `cdk -c name=value` gives them', () => {
+    expect(
+      parseSettings({
+        scanIntervalMinutes: '1',
+        disconnectOnInvalidRefreshToken: 'true',
+        logRetentionDays: '90',
+        callTimeoutSeconds: '20',
+      }),
+    ).toMatchObject({
+      scanIntervalMinutes: 1,
+      disconnectOnInvalidRefreshToken: true,
+      logRetentionDays: 90,
+      callTimeoutSeconds: 20,
+    });
+    expect(parseSettings({ disconnectOnInvalidRefreshToken: 'false' })).toMatchObject({
+      disconnectOnInvalidRefreshToken: false,
+    });
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['stage', 'Prod', /lower case/],
+    ['stage', '', /lower case/],
+    ['stage', 'a'.repeat(21), /20/],
+    ['databaseSecretName', 'a b', /name of a secret/],
+    ['scanIntervalMinutes', 0, /1/],
+    ['scanIntervalMinutes', 61, /60/],
+    ['scanIntervalMinutes', 2.5, /int/],
+    ['scanIntervalMinutes', 'often', /number/],
+    ['scanIntervalMinutes', '', /1/],
+    ['refreshWindowSeconds', 10, /60/],
+    ['retryDelaySeconds', 0, /1/],
+    ['callTimeoutSeconds', 61, /60/],
+    ['warningThreshold', 0, /1/],
+    ['warningThreshold', 3, /below disconnectThreshold/],
+    ['disconnectThreshold', 2, /below disconnectThreshold/],
+    ['rateLimitThreshold', -1, /1/],
+    ['disconnectOnInvalidRefreshToken', 'maybe', /true/],
+    ['tokensAtRest', 'encrypted', /sealed/],
+    ['senderEmail', 'nobody', /email/],
+    ['productName', '', /1/],
+    ['appBaseUrl', 'app.example.com', /http/],
+    ['appBaseUrl', 'ftp://app.example.com', /http/],
+    ['appBaseUrl', 'javascript:alert(1)', /http/],
+    ['reconnectPath', 'integrations', /"\/"/],
+    ['maxConcurrency', 1, /2/],
+    ['logRetentionDays', 31, /30, 60/],
+  ])('name a bad %s (%j) and what it must be', (name, value, fix) => {
+    const given = { [name]: value };
+    // Two thresholds that contradict each other are named by the one to lower.
+    const named = name === 'disconnectThreshold' ? 'warningThreshold' : name;
+    expect(lineOf(given, named)).toMatch(fix);
+  });
+
+  it('name all that is bad at once', () => {
+    const message = messageOf({ stage: 'X', scanIntervalMinutes: 0, senderEmail: 'x', appBaseUrl: '' });
+    for (const name of ['stage', 'scanIntervalMinutes', 'senderEmail', 'appBaseUrl']) {
+      expect(message).toContain(`- ${name}: `);
+    }
+  });
+
+  it('name what is no setting at all', () => {
+    expect(messageOf({ scanInterval: 5 })).toContain('scanInterval');
+  });
+
+  it('are read out of a context by their names, and nothing else is', () => {
+    const asked: string[] = [];
+    const settings = settingsFromContext((name) => {
+      asked.push(name);
+      return name === 'stage' ? 'dev' : undefined;
+    });
+    expect(settings.stage).toBe('dev');
+    expect(asked).toEqual(settingNames);
+  });
+
+  it('may be anything: never throw but with all named', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...settingNames), fc.jsonValue(), (name, value) => {
+        try {
+          parseSettings({ [name]: value });
+        } catch (error) {
+          expect(error).toBeInstanceOf(SettingsError);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseSettings } from '../../lib/settings.ts';
+import { refreshBatchingWindowSeconds, timingOf } from '../../lib/timing.ts';
+
+const settings = fc
+  .record({
+    scanIntervalMinutes: fc.integer({ min: 1, max: 60 }),
+    callTimeoutSeconds: fc.integer({ min: 1, max: 60 }),
+    retryDelaySeconds: fc.option(fc.integer({ min: 1, max: 86_400 }), { nil: undefined }),
+    refreshWindowSeconds: fc.integer({ min: 60, max: 30 * 86_400 }),
+  })
+  .filter((given) => given.refreshWindowSeconds > given.scanIntervalMinutes * 60)
+  .map((given) => parseSettings(given));
+
+const always = (
+  claim: (timing: ReturnType<typeof timingOf>, given: ReturnType<typeof parseSettings>) => void,
+) =>
+  fc.assert(
+    fc.property(settings, (given) => {
+      claim(timingOf(given), given);
+    }),
+  );
+
+describe('whatever is set', () => {
+  it('messages stay hidden for six times the function’s timeout, and the batching window', () => {
+    always((timing) => {
+      expect(timing.refreshVisibility).toBeGreaterThanOrEqual(
+        6 * timing.refresherTimeout + refreshBatchingWindowSeconds,
+      );
+      expect(timing.thresholdVisibility).toBeGreaterThanOrEqual(6 * timing.notifierTimeout);
+      // SQS allows twelve hours.
+      expect(timing.refreshVisibility).toBeLessThanOrEqual(43_200);
+    });
+  });
+
+  it('a claim that nobody starts lapses before the next scan', () => {
+    always((timing, { scanIntervalMinutes }) => {
+      expect(timing.claimHold).toBeLessThan(scanIntervalMinutes * 60);
+      expect(timing.claimHold).toBeGreaterThan(refreshBatchingWindowSeconds);
+    });
+  });
+
+  it('an attempt is held for longer than its function can live: two calls are never under way', () => {
+    always((timing) => expect(timing.attemptHold).toBeGreaterThan(timing.refresherTimeout));
+  });
+
+  it('an email is held for longer than its notifier can live, and not at the next delivery', () => {
+    always((timing) => {
+      expect(timing.emailHold).toBeGreaterThan(timing.notifierTimeout);
+      expect(timing.emailHold).toBeLessThan(timing.thresholdVisibility);
+    });
+  });
+
+  it('the relay leaves a redelivery by SQS time to come first', () => {
+    always((timing) => expect(timing.eventRelayHold).toBeGreaterThan(timing.thresholdVisibility));
+  });
+
+  it('a refresher has time for a call, its commit and its start', () => {
+    always((timing, { callTimeoutSeconds }) => {
+      // The refresher keeps seven seconds back from every call.
+      expect(timing.refresherTimeout).toBeGreaterThanOrEqual(callTimeoutSeconds + 7 + 3);
+    });
+  });
+
+  it('a scan ends by the next one', () => {
+    always((timing, { scanIntervalMinutes }) => {
+      expect(timing.scannerTimeout).toBeLessThanOrEqual(scanIntervalMinutes * 60);
+      // It keeps ten seconds back.
+      expect(timing.scannerTimeout).toBeGreaterThan(20);
+    });
+  });
+
+  it('no function lives longer than Lambda allows', () => {
+    always((timing) => {
+      for (const timeout of [
+        timing.scannerTimeout,
+        timing.refresherTimeout,
+        timing.notifierTimeout,
+        timing.migratorTimeout,
+      ]) {
+        expect(timeout).toBeLessThanOrEqual(900);
+      }
+    });
+  });
+
+  it('all is in whole seconds', () => {
+    always((timing) => {
+      for (const [name, value] of Object.entries(timing)) expect(Number.isInteger(value), name).toBe(true);
+    });
+  });
+});
