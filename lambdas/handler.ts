@@ -24,11 +24,12 @@ export function handler<Event, Result>(
       logger.appendKeys({ requestId: context.awsRequestId });
     })
     .after(() => metrics.flush())
-    .onError(({ error }) => {
-      const fields = errorFields(error);
+    .onError((request) => {
+      const fields = errorFields(request.error);
       logger.error('invocation failed', fields);
       metrics.flush();
-      throw new InvocationFailed(
+      // Replaced, not thrown: middy hangs the first error on a thrown one, and the runtime prints that as well.
+      request.error = new InvocationFailed(
         `${fields.name}${fields.code ? ` (${fields.code})` : ''}: ${fields.message ?? fields.sqlstate ?? 'see the log line before'}`,
       );
     })

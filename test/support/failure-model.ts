@@ -61,6 +61,13 @@ export function modelReconnect(model: Model, resetsCounter: boolean): void {
   if (model.seenFailing) model.freshGrant = true;
 }
 
+/** The product sets a row that waits for its user connected again, with the grant that it has. */
+export function modelRevive(model: Model): void {
+  if (model.status !== 'needs_reauthorization') return;
+  model.status = 'connected';
+  model.freshGrant = true;
+}
+
 export function modelDisconnect(model: Model): void {
   model.status = 'disconnected';
 }

@@ -59,6 +59,12 @@ describe('what is due', () => {
     expect(await claim()).toEqual([]);
   });
 
+  it.each(['infinity', '-infinity'])('is nothing that expires at %s', async (moment) => {
+    const { id } = await db.insertIntegration();
+    await db.sql('UPDATE integrations SET expires_at = $2::timestamptz WHERE id = $1', [id, moment]);
+    expect(await claim()).toEqual([]);
+  });
+
   it('is of the wanted provider only', async () => {
     await db.insertIntegration({ provider: 'other' });
     const wanted = await db.insertIntegration({ provider: 'acme' });

@@ -97,6 +97,15 @@ describe('a connection', () => {
     await connection.end();
   });
 
+  it('is opened anew when its server may only be read from, as after a failover', async () => {
+    const connection = db.connection();
+    await connection.query('SET default_transaction_read_only = on', []);
+    await expect(connection.query('CREATE TABLE after_failover ()', [])).rejects.toMatchObject({
+      code: '25006',
+    });
+    await connection.query('CREATE TABLE after_failover ()', []);
+  });
+
   it.each([
     ['nobody listens', (url: URL) => Object.assign(url, { port: '1' })],
     ['there is no such database', (url: URL) => Object.assign(url, { pathname: '/nowhere' })],

@@ -23,6 +23,7 @@ import {
   modelDisconnect,
   modelFailure,
   modelReconnect,
+  modelRevive,
   modelSuccess,
   newModel,
 } from '../../support/failure-model.ts';
@@ -347,6 +348,15 @@ describe('an episode', () => {
     expect(told(await db.eventsOf(id)).at(-1)).toEqual({ notification: null, email: 'reconnect' });
   });
 
+  it('ends with the disconnection: whoever sets the row connected again begins a new one', async () => {
+    const { id } = await db.insertIntegration();
+    await fail(id, 'dead', 'dead', 'dead');
+    expect((await db.integration(id)).refresh_held_until).toBeNull();
+    await db.sql(`UPDATE integrations SET status = 'connected' WHERE id = $1`, [id]);
+    expect(await fail(id, 'dead')).toMatchObject({ consecutive_failures: 1, disconnected: false });
+    expect(told(await db.eventsOf(id)).at(-1)).toEqual({ notification: null, email: 'reconnect' });
+  });
+
   it('does not end with an operator’s fault', async () => {
     const { id } = await db.insertIntegration();
     await fail(id, 'dead', 'operator', 'dead');
@@ -365,6 +375,7 @@ describe('any history', () => {
       arbitrary: fc.boolean().map((resets) => ({ kind: 'reconnect', resets }) as const),
     },
     { weight: 1, arbitrary: fc.constant({ kind: 'disconnect' } as const) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'revive' } as const) },
     { weight: 1, arbitrary: failure.map((kind) => ({ kind: 'outdated', failure: kind }) as const) },
   );
   const startCount = fc.constantFrom(null, 0, 2, 7);
@@ -452,6 +463,14 @@ describe('any history', () => {
                     [id, randomUUID(), next.resets],
                   );
                   modelReconnect(model, next.resets);
+                  break;
+                case 'revive':
+                  await db.sql(
+                    `UPDATE integrations SET status = 'connected'
+                     WHERE id = $1 AND status = 'needs_reauthorization'`,
+                    [id],
+                  );
+                  modelRevive(model);
                   break;
                 case 'disconnect':
                   await db.sql(`UPDATE integrations SET status = 'disconnected' WHERE id = $1`, [id]);

@@ -148,6 +148,36 @@ describe('a stored result', () => {
   });
 });
 
+describe('a result that comes late, when another attempt is under way', () => {
+  async function twoAttempts() {
+    const row = await db.insertIntegration();
+    await claim();
+    const [first] = await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
+    await db.sql(`UPDATE integrations SET refresh_held_until = now() - interval '1 s'`);
+    await claim();
+    await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
+    return { row, first: first! };
+  }
+
+  it('is stored when it rotated: it is the only living grant; but nobody else may start yet', async () => {
+    const { row, first } = await twoAttempts();
+    expect(await store(result(row, { claim: first.claim, expiresInSeconds: 1 }))).toEqual({
+      [row.id]: 'applied',
+    });
+    expect((await db.integration(row.id)).refresh_token).toBe('refresh-2');
+    expect(await claim()).toEqual([]);
+  });
+
+  it('is left to the other attempt when it did not', async () => {
+    const { row, first } = await twoAttempts();
+    const before = await db.integration(row.id);
+    expect(await store(result(row, { claim: first.claim, refreshToken: row.refresh_token! }))).toEqual({
+      [row.id]: 'superseded',
+    });
+    expect(await db.integration(row.id)).toEqual(before);
+  });
+});
+
 describe('a result that no longer applies', () => {
   it('loses to the user who reconnected meanwhile', async () => {
     const row = await db.insertIntegration({ consecutive_failures: 2 });

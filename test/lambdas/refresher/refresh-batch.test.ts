@@ -13,6 +13,7 @@ import {
   refreshBatch,
 } from '../../../lambdas/refresher/refresh-batch.ts';
 import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
+import { SecretSealer } from '../../../lambdas/secret-sealer.ts';
 import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { startSecrets } from '../../support/aws.ts';
@@ -441,6 +442,21 @@ describe('an operator’s fault', () => {
     await unchanged(row.id);
   });
 
+  it('is none when the key was rotated in since the secret was read', async () => {
+    const next = randomBytes(32).toString('hex');
+    secrets.put('token-key', { current: key });
+    const rotating = new SecretSealer(new SecretReader(), 'token-key');
+    await rotating.load();
+    const row = await sealedRow('of another', {}, await TokenSealer.fromSecret(`{"current":"${next}"}`));
+    secrets.put('token-key', { current: next, previous: [key] });
+    await claim();
+    // A secret is not read twice within a second.
+    const { now } = performance;
+    vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 2_000);
+    await refreshBatch(parts({ sealer: rotating }), [row.id]);
+    expect(sentTokens()).toEqual(['of another']);
+  });
+
   it('hurts only its provider', async () => {
     const bad = await sealedRow(undefined, { provider: 'nobody-knows' });
     const good = await sealedRow();
@@ -524,6 +540,29 @@ describe('a commit that meets trouble', () => {
     expect(critical).toHaveBeenCalledTimes(1);
     expect(critical.mock.calls[0]?.[1]).toMatchObject({ integrationId: row.id, provider: 'acme' });
     expect(JSON.stringify(critical.mock.calls)).not.toContain('canary');
+    await connection.end();
+    await proxy.stop();
+  });
+
+  it('that hangs is given up while there is time to say so', async () => {
+    const proxy = await startProxy(Number(new URL(db.url).port));
+    const connection = new PostgresConnection(through(proxy, db.url));
+    const row = await sealedRow();
+    await claim();
+    let deadlineMs = performance.now() + plenty;
+    endpoint.answer = () => {
+      proxy.hang();
+      deadlineMs = performance.now() + 1_900;
+      return granted({ refresh_token: 'new-refresh' });
+    };
+    const metrics = new InvocationMetrics();
+    const count = vi.spyOn(metrics, 'count');
+    await refreshBatch(
+      parts({ database: connection, metrics, remainingMs: () => deadlineMs - performance.now() }),
+      [row.id],
+    );
+    expect(count).toHaveBeenCalledWith(metricNames.lost, 1);
+    proxy.restore();
     await connection.end();
     await proxy.stop();
   });
