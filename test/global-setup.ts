@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../lambdas/migrator/migrate.ts';
-import { createDatabase, startPostgres } from '../local/cloud/postgres.ts';
+import { createDatabase, type PostgresServer, startPostgres } from '../local/cloud/postgres.ts';
 import { execute, templateName } from './support/server.ts';
 import { silentLogger } from './support/silent-logger.ts';
 
@@ -17,12 +17,13 @@ declare module 'vitest' {
 /** One PostgreSQL for the whole run, with a migrated template that each test file copies. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'evergrant-test-'));
-  const server = await startPostgres({ dataDir: path.join(directory, 'data'), persistent: false });
+  let server: PostgresServer | undefined;
   const stop = async () => {
-    await server.stop();
+    await server?.stop();
     await rm(directory, { recursive: true, force: true });
   };
   try {
+    server = await startPostgres({ dataDir: path.join(directory, 'data'), persistent: false });
     const templateUrl = await createDatabase(server.url, templateName);
     const migrations = path.join(import.meta.dirname, '..', 'migrations');
     await migrate(templateUrl, migrations, { direction: 'up', count: null }, silentLogger());
