@@ -9,7 +9,7 @@ export interface QueueWithDeadLettersProps {
 }
 
 /** Receives before a message goes to the dead-letter queue. AWS advises five or more with a Lambda consumer. */
-const maxReceiveCount = 5;
+export const maxReceiveCount = 5;
 
 /** A queue and, behind it, the queue for what our own code or infrastructure failed on. */
 export class QueueWithDeadLetters extends Construct {

@@ -1,6 +1,6 @@
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
 import { Refresher } from './refresher.ts';
@@ -22,8 +22,8 @@ export class EvergrantStack extends Stack {
     const secrets = new Secrets(this, 'Secrets', settings);
     const refreshQueue = new QueueWithDeadLetters(this, 'Refresh', {
       visibilitySeconds: timing.refreshVisibility,
-      // Every scan asks anew for what is still due, so an old request is worth nothing.
-      retention: Duration.hours(1),
+      // Every scan asks anew for what is still due, so an old request is worth nothing; but each gets its receives.
+      retention: Duration.seconds(Math.max(3600, 2 * maxReceiveCount * timing.refreshVisibility)),
     });
     const thresholdQueue = new QueueWithDeadLetters(this, 'Threshold', {
       visibilitySeconds: timing.thresholdVisibility,

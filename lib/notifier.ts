@@ -22,9 +22,9 @@ export class Notifier extends Construct {
       environment: {
         [notifierEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [notifierEnv.productName]: settings.productName,
-        [notifierEnv.appBaseUrl]: settings.appBaseUrl,
         [notifierEnv.reconnectPath]: settings.reconnectPath,
         [notifierEnv.emailHoldSeconds]: String(timing.emailHold),
+        ...(settings.appBaseUrl && { [notifierEnv.appBaseUrl]: settings.appBaseUrl }),
         ...(settings.senderEmail && { [notifierEnv.senderEmail]: settings.senderEmail }),
       },
     });

@@ -1,8 +1,13 @@
 import * as z from 'zod';
 import { defaultPolicy } from '../lambdas/domain/policy.ts';
 
-const seconds = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
-const count = z.coerce.number().int().min(1).max(1_000);
+/** From `cdk.json` a number, from `-c` its digits. */
+const whole = (minimum: number, maximum: number) =>
+  z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: 'must be a whole number' })
+    .pipe(z.number().int('must be a whole number').min(minimum).max(maximum));
+const count = whole(1, 1_000);
+
 /** What CloudWatch Logs offers (PutRetentionPolicy). */
 const retentionDays = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -11,6 +16,12 @@ const retentionDays = [
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')], {
   error: 'must be true or false',
 });
+
+/** Whether a path stays what it is, and where it is, as part of a URL. */
+function isPlainPath(path: string): boolean {
+  const filled = path.replaceAll(/\{(integrationId|provider)\}/g, 'x');
+  return URL.parse(filled, 'http://app')?.href === `http://app${filled}`;
+}
 
 const schema = z
   .strictObject({
@@ -25,13 +36,13 @@ const schema = z
       .regex(/^[\w/+=.@-]{1,512}$/, 'must be the name of a secret')
       .optional(),
     /** The rule's rhythm. */
-    scanIntervalMinutes: z.coerce.number().int().min(1).max(60).default(5),
+    scanIntervalMinutes: whole(1, 60).default(5),
     /** A token is due when it expires within this time. */
-    refreshWindowSeconds: seconds(60, 30 * 86_400).default(600),
+    refreshWindowSeconds: whole(60, 30 * 86_400).default(600),
     /** Between two attempts on a failing integration, spread by half either way; by default the scan interval. */
-    retryDelaySeconds: seconds(1, 86_400).optional(),
+    retryDelaySeconds: whole(1, 86_400).optional(),
     /** Time-out of one call to a token endpoint. */
-    callTimeoutSeconds: seconds(1, 60).default(10),
+    callTimeoutSeconds: whole(1, 60).default(10),
     warningThreshold: count.default(defaultPolicy.warningThreshold),
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
     rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
@@ -42,24 +53,26 @@ const schema = z
     senderEmail: z.email('must be an email address').optional(),
     /** Named in emails. */
     productName: z.string().min(1).max(100).default('your app'),
-    /** Where the product's own pages are. */
-    appBaseUrl: z
-      .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-      .default('https://example.com'),
+    /** Where the product's own pages are; needed for emails. Without it notifications link within the app. */
+    appBaseUrl: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
     /** The page that reconnects an integration; `{integrationId}` and `{provider}` are filled in. */
     reconnectPath: z
       .string()
       .startsWith('/', 'must begin with "/"')
+      .refine(isPlainPath, 'must be a path as a URL holds it, without "//" in front and without ".."')
       .default('/integrations?reconnect={integrationId}'),
     /** Refreshers running at the same time at most. */
-    maxConcurrency: z.coerce.number().int().min(2).max(1_000).default(10),
-    logRetentionDays: z.coerce
-      .number()
+    maxConcurrency: whole(2, 1_000).default(10),
+    logRetentionDays: whole(1, 3_653)
       .refine(
         (days) => retentionDays.includes(days),
         `must be one of CloudWatch's: ${retentionDays.join(', ')}`,
       )
       .default(30),
+  })
+  .refine((settings) => settings.senderEmail === undefined || settings.appBaseUrl !== undefined, {
+    path: ['appBaseUrl'],
+    error: 'is needed with senderEmail: the button of an email must lead somewhere',
   })
   .refine((settings) => settings.refreshWindowSeconds > settings.scanIntervalMinutes * 60, {
     path: ['refreshWindowSeconds'],

@@ -108,19 +108,20 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
  * in. Throws `RangeError` when `appBaseUrl` is not a web address or the path would leave it.
  */
 export function reconnectUrl(
-  appBaseUrl: string,
+  appBaseUrl: string | null,
   reconnectPath: string,
   integrationId: string,
   provider: string,
 ): string {
-  const base = webUrl('appBaseUrl', appBaseUrl);
-  const below = `${base.origin}${base.pathname.replace(/\/+$/, '')}/`;
   const values = { integrationId, provider };
   const path = reconnectPath
     .replace(/^\/+/, '')
     .replace(/\{(integrationId|provider)\}/g, (_, name: keyof typeof values) =>
       encodeURIComponent(values[name].toWellFormed()),
     );
+  if (appBaseUrl === null) return `/${path}`;
+  const base = webUrl('appBaseUrl', appBaseUrl);
+  const below = `${base.origin}${base.pathname.replace(/\/+$/, '')}/`;
   const { href } = new URL(below + path);
   // `..` has no encoding that a URL parser would not resolve.
   if (!href.startsWith(below)) {

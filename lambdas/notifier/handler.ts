@@ -1,6 +1,6 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { databaseEnv, notifierEnv } from '../contract.ts';
-import { readEnv, text, wholeNumber } from '../env.ts';
+import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { parseThresholdEventMessage } from '../messages.ts';
 import { createLogger, errorFields } from '../observability/logger.ts';
@@ -17,10 +17,15 @@ const env = readEnv({
   thresholdQueueUrl: [notifierEnv.thresholdQueueUrl, z.url()],
   senderEmail: [notifierEnv.senderEmail, z.optional(text)],
   productName: [notifierEnv.productName, text],
-  appBaseUrl: [notifierEnv.appBaseUrl, z.url({ protocol: /^https?$/ })],
+  appBaseUrl: [notifierEnv.appBaseUrl, z.optional(z.url({ protocol: /^https?$/ }))],
   reconnectPath: [notifierEnv.reconnectPath, text],
   emailHoldSeconds: [notifierEnv.emailHoldSeconds, wholeNumber(1, 86_400)],
 });
+if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
+  throw new EnvironmentError([
+    `${notifierEnv.appBaseUrl} is not set, but ${notifierEnv.senderEmail} is: the button of an email must lead somewhere`,
+  ]);
+}
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
@@ -33,7 +38,7 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
   const parts = {
     database,
     sender,
-    settings: env,
+    settings: { ...env, appBaseUrl: env.appBaseUrl ?? null },
     logger,
     metrics,
     remainingMs: () => context.getRemainingTimeInMillis(),

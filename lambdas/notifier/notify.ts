@@ -22,7 +22,8 @@ export interface NotifyParts {
   readonly sender: EmailSender | null;
   readonly settings: {
     readonly productName: string;
-    readonly appBaseUrl: string;
+    /** `null`: notifications link within the app, and no email is sent. */
+    readonly appBaseUrl: string | null;
     readonly reconnectPath: string;
     /** How long one notifier keeps the right to send an email; longer than the function can live. */
     readonly emailHoldSeconds: number;

@@ -144,10 +144,16 @@ const malformed = [
   '\u0000',
 ];
 
+it('the notifier sends no email whose button would lead nowhere', async () => {
+  await expect(load('notifier', { [notifierEnv.appBaseUrl]: undefined })).rejects.toThrow(
+    notifierEnv.appBaseUrl,
+  );
+});
+
 describe.each<Stage>(['scanner', 'refresher', 'notifier', 'migrator'])(
   'the environment of the %s',
   (stage) => {
-    const optional: string[] = [notifierEnv.senderEmail];
+    const optional: string[] = [notifierEnv.senderEmail, notifierEnv.appBaseUrl];
 
     it('as it should be loads', async () => {
       expect(await load(stage)).toBeTypeOf('function');

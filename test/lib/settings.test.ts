@@ -56,9 +56,13 @@ describe('settings', () => {
     ['databaseSecretName', 'a b', /name of a secret/],
     ['scanIntervalMinutes', 0, /1/],
     ['scanIntervalMinutes', 61, /60/],
-    ['scanIntervalMinutes', 2.5, /int/],
+    ['scanIntervalMinutes', 2.5, /whole number/],
     ['scanIntervalMinutes', 'often', /number/],
-    ['scanIntervalMinutes', '', /1/],
+    ['scanIntervalMinutes', '', /whole number/],
+    ['scanIntervalMinutes', true, /whole number/],
+    ['reconnectPath', '/../x', /path/],
+    ['reconnectPath', '//evil.example', /path/],
+    ['refreshWindowSeconds', 300, /scan interval/],
     ['refreshWindowSeconds', 10, /60/],
     ['retryDelaySeconds', 0, /1/],
     ['callTimeoutSeconds', 61, /60/],
@@ -88,6 +92,10 @@ describe('settings', () => {
     for (const name of ['stage', 'scanIntervalMinutes', 'senderEmail', 'appBaseUrl']) {
       expect(message).toContain(`- ${name}: `);
     }
+  });
+
+  it('want an address for the button of an email', () => {
+    expect(lineOf({ senderEmail: 'a@example.com' }, 'appBaseUrl')).toMatch(/needed with senderEmail/);
   });
 
   it('name what is no setting at all', () => {

@@ -17,7 +17,11 @@ interface Resource {
 const synthesize = (given: Record<string, unknown> = {}) => {
   // Bundling is the business of the tests that run the bundles.
   const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
-  const settings = parseSettings({ senderEmail: 'product@mail.example.com', ...given });
+  const settings = parseSettings({
+    senderEmail: 'product@mail.example.com',
+    appBaseUrl: 'https://app.example.com',
+    ...given,
+  });
   return Template.fromStack(new EvergrantStack(app, 'Evergrant', { stackName: 'evergrant-prod', settings }));
 };
 

@@ -201,6 +201,12 @@ describe('reconnectUrl', () => {
     expect(reconnectUrl(appBaseUrl, path, 'id-1', 'google')).toBe(url);
   });
 
+  it('stays within the app when there is no base', () => {
+    expect(reconnectUrl(null, '/integrations?reconnect={integrationId}', 'id 1', 'google')).toBe(
+      '/integrations?reconnect=id%201',
+    );
+  });
+
   it('fills values in once and literally', () => {
     expect(reconnectUrl(base, '/{provider}?id={integrationId}', '$&{provider}', 'a/b?c#d&e\\f')).toBe(
       'https://app.acme.example/team/a%2Fb%3Fc%23d%26e%5Cf?id=%24%26%7Bprovider%7D',
