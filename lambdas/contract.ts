@@ -63,6 +63,8 @@ export const metricNames = {
   refreshed: 'Refreshed',
   /** Count by `provider` and `class` (transient, permanent, operator). */
   failed: 'RefreshFailed',
+  /** Count of refreshes that failed by our own fault; those of all providers together. No dimension. */
+  operatorFaults: 'OperatorFaults',
   /** Count of results that no longer applied to their row, by `provider`. */
   superseded: 'ResultsSuperseded',
   /** Count of results that could not be committed before the function's deadline. No dimension. */

@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { Alarms } from './alarms.ts';
 import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
@@ -41,6 +42,12 @@ export class EvergrantStack extends Stack {
     });
     const notifier = new Notifier(this, 'Notifier', { secrets, settings, timing, thresholdQueue });
     migrator.runsBefore(scanner, refresher, notifier);
+    const alarms = new Alarms(this, 'Alarms', {
+      settings,
+      functions: { scanner: scanner.function, refresher: refresher.function, notifier: notifier.function },
+      refreshQueue,
+      thresholdQueue,
+    });
 
     const outputs: Record<string, string> = {
       RefreshQueueUrl: refreshQueue.queue.queueUrl,
@@ -51,6 +58,7 @@ export class EvergrantStack extends Stack {
       RefresherFunction: refresher.function.functionName,
       NotifierFunction: notifier.function.functionName,
       MigratorFunction: migrator.function.functionName,
+      AlarmTopicArn: alarms.topic.topicArn,
       DatabaseSecret: secrets.database.secretName,
       TokenKeySecret: secrets.tokenKey.secretName,
       ProviderSecretPrefix: secrets.providerPrefix,

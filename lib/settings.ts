@@ -61,6 +61,8 @@ const schema = z
       .startsWith('/', 'must begin with "/"')
       .refine(isPlainPath, 'must be a path as a URL holds it, without "//" in front and without ".."')
       .default('/integrations?reconnect={integrationId}'),
+    /** Gets the alarms, after confirming the subscription that AWS mails. */
+    alarmEmail: z.email('must be an email address').optional(),
     /** Refreshers running at the same time at most. */
     maxConcurrency: whole(2, 1_000).default(10),
     logRetentionDays: whole(1, 3_653)

@@ -152,6 +152,7 @@ async function refreshOne(
   const applied = committed.verdict === 'applied';
   if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
   else metrics.count(metricNames.superseded, 1, { provider });
+  if (outcome.kind === 'operator') metrics.count(metricNames.operatorFaults, 1);
   const fields = {
     integrationId,
     provider,

@@ -90,7 +90,7 @@ export interface StackSpec {
 }
 
 const IGNORED_TYPES =
-  /^AWS::(IAM::.*|CDK::Metadata|Logs::LogGroup|SQS::QueuePolicy)$|^AWS::Lambda::(Permission|Version|Alias|EventInvokeConfig)$/;
+  /^AWS::(IAM::.*|CloudWatch::.*|SNS::.*|CDK::Metadata|Logs::LogGroup|SQS::QueuePolicy)$|^AWS::Lambda::(Permission|Version|Alias|EventInvokeConfig)$/;
 const DEFAULT_LOCAL_CONCURRENCY = 5;
 const MAX_ENVIRONMENT_BYTES = 4_096;
 

@@ -1,0 +1,183 @@
+import { Duration, Stack } from 'aws-cdk-lib';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  Metric,
+  Stats,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import { Construct } from 'constructs';
+import { metricNames, metricsNamespace } from '../lambdas/contract.ts';
+import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
+import type { StageFunction } from './function.ts';
+import type { Settings } from './settings.ts';
+
+export interface AlarmsProps {
+  readonly settings: Settings;
+  readonly functions: {
+    readonly scanner: StageFunction;
+    readonly refresher: StageFunction;
+    readonly notifier: StageFunction;
+  };
+  readonly refreshQueue: QueueWithDeadLetters;
+  readonly thresholdQueue: QueueWithDeadLetters;
+}
+
+interface AlarmDefinition {
+  /** Also the heading of its section in `docs/runbook.md`. */
+  readonly name: string;
+  /** A finished sentence: what is wrong, and what it means for users. */
+  readonly sentence: string;
+  readonly metric: IMetric;
+  readonly threshold: number;
+  readonly comparison?: ComparisonOperator;
+  readonly periods: number;
+  /** Of so many periods this many must be bad; all by default. */
+  readonly badPeriods?: number;
+  /** No data is good unless something that always reports has fallen silent. */
+  readonly missing?: TreatMissingData;
+}
+
+/** What an operator is woken for. Each alarm has its section in the runbook, and each section its alarm. */
+export class Alarms extends Construct {
+  readonly topic: Topic;
+  readonly alarms: readonly Alarm[];
+
+  constructor(scope: Construct, id: string, props: AlarmsProps) {
+    super(scope, id);
+    const { stackName } = Stack.of(this);
+    this.topic = new Topic(this, 'Topic', {
+      displayName: `Evergrant ${props.settings.stage}`,
+      enforceSSL: true,
+    });
+    if (props.settings.alarmEmail)
+      this.topic.addSubscription(new EmailSubscription(props.settings.alarmEmail));
+    const action = new SnsAction(this.topic);
+    this.alarms = definitions(props, stackName).map((definition) => {
+      const alarm = new Alarm(this, pascalCase(definition.name), {
+        alarmName: `${stackName}: ${definition.name}`,
+        alarmDescription: `${definition.sentence} Runbook: docs/runbook.md, section "${definition.name}".`,
+        metric: definition.metric,
+        threshold: definition.threshold,
+        comparisonOperator: definition.comparison ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
+        evaluationPeriods: definition.periods,
+        datapointsToAlarm: definition.badPeriods ?? definition.periods,
+        treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
+      });
+      alarm.addAlarmAction(action);
+      alarm.addOkAction(action);
+      return alarm;
+    });
+  }
+}
+
+function definitions(
+  { settings, functions, refreshQueue, thresholdQueue }: AlarmsProps,
+  service: string,
+): AlarmDefinition[] {
+  const scanInterval = Duration.minutes(settings.scanIntervalMinutes);
+  const own = (metricName: string, statistic: string, period: Duration) =>
+    new Metric({ namespace: metricsNamespace, metricName, dimensionsMap: { service }, statistic, period });
+  const deadLetters = (queue: QueueWithDeadLetters) =>
+    queue.deadLetters.metricApproximateNumberOfMessagesVisible({
+      statistic: Stats.MAXIMUM,
+      period: Duration.minutes(5),
+    });
+  return [
+    {
+      name: 'scanner silent',
+      sentence:
+        'No scan has ended well for three scan intervals: tokens expire without anybody refreshing them.',
+      metric: own(metricNames.claimed, Stats.SAMPLE_COUNT, scanInterval),
+      comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
+      threshold: 1,
+      periods: 3,
+      missing: TreatMissingData.BREACHING,
+    },
+    {
+      name: 'scanner behind',
+      sentence:
+        'Three scans in a row left due integrations for the next one: there are more than a scan can claim in its time.',
+      metric: own(metricNames.leftDue, Stats.MAXIMUM, scanInterval),
+      threshold: 0,
+      periods: 3,
+    },
+    {
+      name: 'tokens expired',
+      sentence:
+        'A connected integration has had an expired token for over three scan intervals: its user notices.',
+      metric: own(metricNames.oldestExpiredSeconds, Stats.MAXIMUM, scanInterval),
+      threshold: 3 * scanInterval.toSeconds(),
+      periods: 2,
+    },
+    {
+      name: 'refresh queue behind',
+      sentence:
+        'A request to refresh has waited for over a scan interval: the refreshers do not keep up, or do not run.',
+      metric: refreshQueue.queue.metricApproximateAgeOfOldestMessage({
+        statistic: Stats.MAXIMUM,
+        period: Duration.minutes(5),
+      }),
+      threshold: scanInterval.toSeconds(),
+      periods: 2,
+    },
+    {
+      name: 'operator fault',
+      sentence:
+        'Refreshes fail by our own fault (a wrong client secret, a provider without configuration, an unknown key): no user is told, and nothing mends itself.',
+      metric: own(metricNames.operatorFaults, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 1,
+    },
+    {
+      name: 'result lost',
+      sentence:
+        'Postgres did not take the result of a refresh before the function ended: a rotated refresh token may be gone, and with it a connection.',
+      metric: own(metricNames.lost, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 1,
+    },
+    {
+      name: 'refresh dead letters',
+      sentence:
+        'A request to refresh went to the dead-letter queue: our own code or infrastructure failed on it five times.',
+      metric: deadLetters(refreshQueue),
+      threshold: 0,
+      periods: 1,
+    },
+    {
+      name: 'threshold event dead letters',
+      sentence:
+        'A threshold event went to the dead-letter queue: a user has not been told what concerns them.',
+      metric: deadLetters(thresholdQueue),
+      threshold: 0,
+      periods: 1,
+    },
+    {
+      name: 'emails failing',
+      sentence:
+        'SES did not take emails for a quarter of an hour: users do not learn that only they can help.',
+      metric: own(metricNames.emailsFailed, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 3,
+    },
+    ...Object.entries(functions).map(
+      ([stage, stageFunction]): AlarmDefinition => ({
+        name: `${stage} failing`,
+        sentence: `The ${stage} fails as a whole, again and again.`,
+        metric: stageFunction.metricErrors({ statistic: Stats.SUM, period: Duration.minutes(5) }),
+        threshold: 0,
+        periods: 3,
+        badPeriods: 2,
+      }),
+    ),
+  ];
+}
+
+function pascalCase(name: string): string {
+  return name.replaceAll(/(?:^| )(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
