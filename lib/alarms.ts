@@ -45,6 +45,7 @@ interface AlarmDefinition {
 /** What an operator is woken for. Each alarm has its section in the runbook, and each section its alarm. */
 export class Alarms extends Construct {
   readonly topic: Topic;
+  readonly alarms: readonly Alarm[];
 
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id);
@@ -56,7 +57,7 @@ export class Alarms extends Construct {
     if (props.settings.alarmEmail)
       this.topic.addSubscription(new EmailSubscription(props.settings.alarmEmail));
     const action = new SnsAction(this.topic);
-    for (const definition of definitions(props, stackName)) {
+    this.alarms = definitions(props, stackName).map((definition) => {
       const alarm = new Alarm(this, pascalCase(definition.name), {
         alarmName: `${stackName}: ${definition.name}`,
         alarmDescription: `${definition.sentence} Runbook: docs/runbook.md, section "${definition.name}".`,
@@ -69,7 +70,8 @@ export class Alarms extends Construct {
       });
       alarm.addAlarmAction(action);
       alarm.addOkAction(action);
-    }
+      return alarm;
+    });
   }
 }
 

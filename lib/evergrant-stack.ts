@@ -1,6 +1,7 @@
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
+import { Dashboard } from './dashboard.ts';
 import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
@@ -42,12 +43,18 @@ export class EvergrantStack extends Stack {
     });
     const notifier = new Notifier(this, 'Notifier', { secrets, settings, timing, thresholdQueue });
     migrator.runsBefore(scanner, refresher, notifier);
-    const alarms = new Alarms(this, 'Alarms', {
+    const functions = {
+      scanner: scanner.function,
+      refresher: refresher.function,
+      notifier: notifier.function,
+    };
+    const { topic, alarms } = new Alarms(this, 'Alarms', {
       settings,
-      functions: { scanner: scanner.function, refresher: refresher.function, notifier: notifier.function },
+      functions,
       refreshQueue,
       thresholdQueue,
     });
+    const dashboard = new Dashboard(this, 'Dashboard', { alarms, functions, refreshQueue, thresholdQueue });
 
     const outputs: Record<string, string> = {
       RefreshQueueUrl: refreshQueue.queue.queueUrl,
@@ -58,7 +65,8 @@ export class EvergrantStack extends Stack {
       RefresherFunction: refresher.function.functionName,
       NotifierFunction: notifier.function.functionName,
       MigratorFunction: migrator.function.functionName,
-      AlarmTopicArn: alarms.topic.topicArn,
+      AlarmTopicArn: topic.topicArn,
+      DashboardName: dashboard.name,
       DatabaseSecret: secrets.database.secretName,
       TokenKeySecret: secrets.tokenKey.secretName,
       ProviderSecretPrefix: secrets.providerPrefix,
