@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -14,9 +14,18 @@ declare module 'vitest' {
   }
 }
 
-/** One PostgreSQL for the whole run, with a migrated template that each test file copies. */
+/**
+ * One PostgreSQL for the whole run, with a migrated template that each test file copies, and one folder for
+ * everything temporary: what a test or a library (the CDK, for one) leaves behind goes with it.
+ */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'evergrant-test-'));
+  const temporary = path.join(directory, 'tmp');
+  await mkdir(temporary);
+  // As root, PostgreSQL runs under another account, which has to get through.
+  await chmod(directory, 0o755);
+  await chmod(temporary, 0o1777);
+  process.env.TMPDIR = temporary;
   let server: PostgresServer | undefined;
   const stop = async () => {
     await server?.stop();

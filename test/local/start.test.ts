@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -29,6 +29,8 @@ afterEach(async () => {
 async function ownDirectory(): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'evergrant-start-'));
   directories.push(directory);
+  // As root, PostgreSQL runs under another account, which has to get through.
+  await chmod(directory, 0o755);
   return directory;
 }
 
