@@ -4,7 +4,7 @@ import { SettingsError, settingsFromContext } from '../lib/settings.ts';
 
 const app = new App();
 try {
-  const settings = settingsFromContext((name) => app.node.tryGetContext(name));
+  const settings = settingsFromContext(app.node.getAllContext());
   new EvergrantStack(app, 'Evergrant', { stackName: `evergrant-${settings.stage}`, settings });
   app.synth();
 } catch (error) {

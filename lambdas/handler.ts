@@ -26,7 +26,7 @@ export function handler<Event, Result>(
     .after(() => metrics.flush())
     .onError((request) => {
       const fields = errorFields(request.error);
-      logger.error('invocation failed', fields);
+      logger.error('invocation failed', { cause: fields });
       metrics.flush();
       // Replaced, not thrown: middy hangs the first error on a thrown one, and the runtime prints that as well.
       request.error = new InvocationFailed(

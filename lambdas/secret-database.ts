@@ -13,10 +13,10 @@ export class SecretDatabase implements Database {
   }
 
   async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
-    const { url } = await readDatabaseSecret(this.#secrets, this.#secretId);
+    const { url, ca } = await readDatabaseSecret(this.#secrets, this.#secretId);
     if (this.#open?.url !== url) {
       void this.#open?.connection.end();
-      this.#open = { url, connection: new PostgresConnection(url) };
+      this.#open = { url, connection: new PostgresConnection(url, ca) };
     }
     try {
       return await this.#open.connection.query<Row>(statement, parameters);

@@ -52,7 +52,11 @@ const schema = z
     /** Address that emails come from; without it only the app tells users. */
     senderEmail: z.email('must be an email address').optional(),
     /** Named in emails. */
-    productName: z.string().min(1).max(100).default('your app'),
+    productName: z
+      .string()
+      .min(1, 'must not be empty')
+      .max(100, 'must be at most 100 characters')
+      .default('your app'),
     /** Where the product's own pages are; needed for emails. Without it notifications link within the app. */
     appBaseUrl: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
     /** The page that reconnects an integration; `{integrationId}` and `{provider}` are filled in. */
@@ -94,9 +98,6 @@ export class SettingsError extends Error {
   readonly code = 'settings_invalid';
 }
 
-/** Names of all settings, for reading them out of the context. */
-export const settingNames: readonly string[] = Object.keys(schema.shape);
-
 /** Checks settings and fills in defaults. Throws `SettingsError` with all problems at once. */
 export function parseSettings(given: Readonly<Record<string, unknown>>): Settings {
   const parsed = schema.safeParse(given);
@@ -109,8 +110,10 @@ export function parseSettings(given: Readonly<Record<string, unknown>>): Setting
   );
 }
 
-/** Reads the settings out of a construct tree's context; other context values are none of ours. */
-export function settingsFromContext(context: (name: string) => unknown): Settings {
-  const given = settingNames.map((name) => [name, context(name)] as const);
-  return parseSettings(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
+/**
+ * Reads the settings out of an app's context. The CDK's own values have a ":" or "/" in their names; every
+ * plain name must be a setting, so that a misspelled one is noticed.
+ */
+export function settingsFromContext(context: Readonly<Record<string, unknown>>): Settings {
+  return parseSettings(Object.fromEntries(Object.entries(context).filter(([name]) => /^\w+$/.test(name))));
 }

@@ -14,8 +14,8 @@ import { type LocalSystem, startSystem } from './system.ts';
 const help = `Plays the acceptance scenario against a fresh local system and shows the evidence for each promise.
 
 Usage
-  npm run demo             each check with its evidence, as it is found
-  npm run demo -- --json   one JSON document: {"checks": [{"name", "ok", "evidence"}], "ok"}
+  npm run demo                      each check with its evidence, as it is found
+  npm run --silent demo -- --json   one JSON document: {"checks": [{"name", "ok", "evidence"}], "ok"}
 
 Options
   --json   for machines; progress goes to standard error
@@ -192,6 +192,7 @@ function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId }: Loca
       refresh: queueUrl(queueIds.refresh),
       refreshDeadLetters: queueUrl(queueIds.refreshDeadLetters),
       threshold: queueUrl(queueIds.threshold),
+      thresholdDeadLetters: queueUrl(queueIds.thresholdDeadLetters),
     },
     functionNames: {
       scanner: functionName('scanner'),

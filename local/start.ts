@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import type { CloudEvent } from './cloud/events.ts';
+import { lockDirectory } from './lock.ts';
 import { preferred } from './ports.ts';
 import { connectAccount } from './provider/connect.ts';
 import { type LocalSystem, startSystem } from './system.ts';
@@ -14,7 +15,7 @@ Usage
   npm start                                        all on this machine, the database kept between starts
   npm start -- --fresh                             begin with an empty database
   npm start -- --scan-interval 3s                  scan every 3 seconds (default 10s; units: ms, s, m)
-  npm start -- --database-url postgres://u:p@h/db  use this Postgres; it is migrated, and demo rows are added
+  npm start -- --database-url postgres://u:p@h/db  use this Postgres (see below)
 
 Options
   --scan-interval DURATION   how often the rule fires
@@ -22,6 +23,10 @@ Options
   --fresh                    forget the database that earlier starts left
   --directory PATH           where the database and the log are kept (default .evergrant); one start each
   --help                     this text
+
+With --database-url the database is migrated, and gets a schema local_product and five integrations of its own. Due
+integrations that it has already are claimed as on AWS, but nothing is called for them and no user of theirs is told:
+their providers are not configured here.
 
 Exit codes: 0 stopped by Ctrl-C, 1 could not start, 2 wrong usage.
 `;
@@ -100,35 +105,61 @@ function durationMs(text: string): number {
   return ms;
 }
 
+/** When somebody wants the end: an interrupt, or the reader of our output gone. */
+interface Stop {
+  readonly requested: Promise<void>;
+  isRequested(): boolean;
+}
+
+function listenForStop(): Stop {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let count = 0;
+  const request = () => {
+    count += 1;
+    // npm passes on an interrupt that the terminal has sent already, so the second may be the same one.
+    if (count > 3) process.exit(130);
+    resolve();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, request);
+  process.stdout.on('error', () => resolve());
+  return { requested: promise, isRequested: () => count > 0 };
+}
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
 async function main(): Promise<number> {
   const given = readArguments();
   if (given === 'help') {
     process.stdout.write(help);
     return 0;
   }
-  const startedAtMs = performance.now();
-  const say = (text: string) => process.stdout.write(`${text}\n`);
-  if (given.fresh) {
-    for (const leftover of ['postgres', 'token-key.json']) {
-      await rm(path.join(given.directory, leftover), { recursive: true, force: true });
+  const stop = listenForStop();
+  const release = await lockDirectory(given.directory);
+  try {
+    if (given.fresh) {
+      for (const leftover of ['postgres', 'token-key.json']) {
+        await rm(path.join(given.directory, leftover), { recursive: true, force: true });
+      }
     }
+    await run(given, stop);
+  } catch (error) {
+    // An interrupt reaches the processes that we start as well, and whichever it ends first makes the start fail.
+    if (!stop.isRequested()) throw error;
+    say('\nstopped while starting; nothing is left running.');
+  } finally {
+    await release();
   }
+  return 0;
+}
+
+/** Starts everything, shows what happens until somebody wants the end, and ends everything. */
+async function run(given: Arguments, stop: Stop): Promise<void> {
+  const startedAtMs = performance.now();
   const labels = new Map<string, string>();
   const view = new View(process.stdout, (id) => labels.get(id) ?? id);
   // What the functions say before the introduction is printed waits until after it.
   let early: CloudEvent[] | null = [];
-  const stopRequested = Promise.withResolvers<void>();
-  let interrupts = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      interrupts += 1;
-      // npm passes on an interrupt that the terminal has sent already, so the second may be the same one.
-      if (interrupts > 3) process.exit(130);
-      stopRequested.resolve();
-    });
-  }
-
-  const starting = startSystem({
+  const system = await startSystem({
     directory: given.directory,
     persistent: true,
     scanIntervalMs: given.scanIntervalMs,
@@ -147,21 +178,23 @@ async function main(): Promise<number> {
     onProgress: (step) => say(`… ${step}`),
     onEvent: (event) => (early ? early.push(event) : view.show(event)),
   });
-  const system = await starting;
   try {
-    await connectEverybody(system, labels);
+    await connectEverybody(system, labels).catch((error: Error) => {
+      throw new Error(
+        `the integrations of the demonstration cannot be added to this database: ${error.message}`,
+      );
+    });
     say(introduction(system, given, performance.now() - startedAtMs));
     const waiting = early;
     early = null;
     for (const event of waiting) view.show(event);
-    await stopRequested.promise;
+    await stop.requested;
   } finally {
     view.close();
     say('\nstopping …');
     await system.stop();
     say('stopped; nothing is left running.');
   }
-  return 0;
 }
 
 async function usualPorts() {
@@ -205,6 +238,7 @@ and are refreshed when less than ten minutes are left.
   product      ${product.origin}/integrations   where people see and reconnect their integrations
   inbox        ${cloud.endpoints.inbox}   every email that SES got
   SQS          ${cloud.endpoints.sqs}/_fauxqs/queues
+  secrets      ${cloud.endpoints.secretsManager}   Secrets Manager, for the AWS CLI with --endpoint-url
   functions    ${cloud.endpoints.lambda}/_switches   invoke, kill, break SES
   providers    ${first}/_switches   faults: latency, 429, revocation, another client secret …
                ${second}/_switches

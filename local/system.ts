@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import pg from 'pg';
+import { clientConfig } from '../lambdas/postgres/database.ts';
 import { type LocalCloud, startCloud } from './cloud/cloud.ts';
 import type { CloudEvent } from './cloud/events.ts';
 import { startPostgres } from './cloud/postgres.ts';
@@ -159,7 +161,10 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
 }
 
 async function startDatabase(options: SystemOptions, resources: AsyncDisposableStack): Promise<string> {
-  if (options.databaseUrl !== undefined) return options.databaseUrl;
+  if (options.databaseUrl !== undefined) {
+    await checkDatabase(options.databaseUrl);
+    return options.databaseUrl;
+  }
   const server = await startPostgres({
     dataDir: path.join(options.directory, 'postgres'),
     persistent: options.persistent,
@@ -167,6 +172,20 @@ async function startDatabase(options: SystemOptions, resources: AsyncDisposableS
   });
   resources.defer(() => server.stop());
   return server.url;
+}
+
+/** Connects once as the functions do, so that what is wrong is said plainly and before anything is changed. */
+async function checkDatabase(url: string): Promise<void> {
+  const client = new pg.Client(clientConfig(url));
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    const { message } = error as Error;
+    const hint = /SSL/i.test(message) ? ' For a server without TLS, add ?sslmode=disable to the URL.' : '';
+    throw new Error(`the database cannot be used: ${message}.${hint}`, { cause: error });
+  }
+  await client.end();
 }
 
 async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string): Promise<ProductProvider> {

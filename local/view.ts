@@ -51,7 +51,11 @@ export class View {
         break;
       }
       case 'function.killed':
-        this.#say('yellow', 'killed', `${stageOf(event.functionId)}, process ${event.pids.join(', ')}`);
+        this.#say(
+          'yellow',
+          'killed',
+          `${stageOf(event.functionId)}, ${event.pids.length > 0 ? `process ${event.pids.join(', ')}` : 'which was not running'}`,
+        );
         break;
       case 'queue.error':
         this.#say('red', 'queue', `${event.action} failed: ${event.message}`);
@@ -122,7 +126,7 @@ export class View {
   #failed(entry: LogLine, who: string): void {
     const failureClass = String(entry.class) as 'transient' | 'permanent' | 'operator';
     this.#totals[failureClass] += 1;
-    const status = entry.httpStatus === null ? '' : ` (HTTP ${entry.httpStatus})`;
+    const status = entry.httpStatus == null ? '' : ` (HTTP ${entry.httpStatus})`;
     const count = {
       transient: `, ${entry.consecutiveTransientFailures} in a row`,
       permanent: `, ${entry.consecutiveFailures} in a row`,
@@ -156,7 +160,7 @@ export class View {
   #showTotals(): void {
     if (!this.#live) return;
     const { scans, refreshed, transient, permanent, operator, notifications, emails } = this.#totals;
-    const text = `scans: ${scans} · refreshed: ${refreshed} · failed: ${transient} transient, ${permanent} permanent, ${operator} operator · notifications: ${notifications} · emails: ${emails} · Ctrl-C stops`;
+    const text = `Ctrl-C stops · ${scans} scans · ${refreshed} refreshed · failed ${transient}/${permanent}/${operator} · told ${notifications} · mailed ${emails}`;
     if (text !== this.#footer) {
       this.close();
       this.#write(text);

@@ -32,7 +32,7 @@ test('the acceptance scenario holds on a fresh local system', { timeout: 170_000
 test('the demo explains itself, and what it does not understand', async () => {
   const help = await run('--help');
   expect(help.code).toBe(0);
-  expect(help.stdout).toContain('npm run demo -- --json');
+  expect(help.stdout).toContain('npm run --silent demo -- --json');
   const wrong = await run('--jason');
   expect(wrong.code).toBe(2);
   expect(wrong.stderr).toContain("'--jason'");

@@ -16,6 +16,6 @@ const secrets = new SecretReader();
 /** Brings the database to the schema of this version; by deployment, or by hand with `MigrationRequest`'s fields. */
 export const handler = wrap<unknown, MigrationReport>({ logger, metrics }, async (event) => {
   const request = parseMigrationRequest(event);
-  const { directUrl } = await readDatabaseSecret(secrets, env.databaseSecretId);
-  return migrate(directUrl, join(env.taskRoot, migrationsFolder), request, logger);
+  const database = await readDatabaseSecret(secrets, env.databaseSecretId);
+  return migrate(database, join(env.taskRoot, migrationsFolder), request, logger);
 });

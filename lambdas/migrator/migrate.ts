@@ -34,12 +34,12 @@ const lockPauseMs = 100;
  * transaction pooler cannot carry). Throws `MigrationFailed`.
  */
 export async function migrate(
-  directUrl: string,
+  { directUrl, ca }: { readonly directUrl: string; readonly ca?: string | undefined },
   directory: string,
   request: MigrationRequest,
   logger: Logger,
 ): Promise<MigrationReport> {
-  const client = new pg.Client(clientConfig(directUrl));
+  const client = new pg.Client(clientConfig(directUrl, ca));
   // A connection that breaks fails the statement under way; without a listener it would end the process too.
   client.on('error', () => {});
   await client.connect();

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { metricNames } from '../contract.ts';
 import type { NotificationType } from '../domain/policy.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, sqlState } from '../postgres/database.ts';
 import { findRecipient } from '../postgres/find-recipient.ts';
 import { finishEvent } from '../postgres/finish-event.ts';
 import { type LoadedEvent, loadEvent } from '../postgres/load-event.ts';
@@ -180,5 +179,5 @@ function fieldsOf(event: LoadedEvent) {
 
 /** SQLSTATE 23503: the product removed the user, and with them everybody to tell. */
 function isForeignKeyViolation(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '23503';
+  return sqlState(error) === '23503';
 }

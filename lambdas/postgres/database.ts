@@ -16,9 +16,9 @@ const timeoutMs = 5_000;
 
 /**
  * How to connect to a URL. TLS is verified unless the URL says `sslmode=disable`, which is for databases on
- * the same machine.
+ * the same machine. `ca`: PEM certificates of the authority to trust instead of those that Node knows.
  */
-export function clientConfig(url: string): pg.ClientConfig {
+export function clientConfig(url: string, ca?: string): pg.ClientConfig {
   const address = new URL(url);
   const plain = address.searchParams.get('sslmode') === 'disable';
   // Any ssl parameter in the URL replaces the ssl object, so it goes (pg-connection-string).
@@ -27,7 +27,7 @@ export function clientConfig(url: string): pg.ClientConfig {
   }
   return {
     connectionString: address.href,
-    ssl: plain ? false : { rejectUnauthorized: true },
+    ssl: plain ? false : { rejectUnauthorized: true, ...(ca !== undefined && { ca }) },
     connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
   };
@@ -41,9 +41,9 @@ export function clientConfig(url: string): pg.ClientConfig {
 export class PostgresConnection implements Database {
   readonly #pool: pg.Pool;
 
-  constructor(url: string) {
+  constructor(url: string, ca?: string) {
     this.#pool = new pg.Pool({
-      ...clientConfig(url),
+      ...clientConfig(url, ca),
       max: 1,
       // On the client's side: poolers refuse statement_timeout as a start-up parameter.
       query_timeout: timeoutMs,
@@ -83,6 +83,11 @@ export class PostgresConnection implements Database {
   async end(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+/** The SQLSTATE that the server answered with; `null`: the error came from somewhere else. */
+export function sqlState(error: unknown): string | null {
+  return error instanceof pg.DatabaseError ? (error.code ?? '') : null;
 }
 
 /** 08, 53, 57P, 58: the session or its server is ending; 25006: it leads to what is a replica now. */

@@ -11,7 +11,6 @@ export interface LoadedEvent {
   readonly notification_type: NotificationType | null;
   readonly email_kind: EmailKind | null;
   readonly failure_code: string;
-  readonly created_at: Date;
   readonly handled_at: Date | null;
   /** `null`: none was sent, refused or skipped yet. */
   readonly email_outcome: string | null;
@@ -19,7 +18,7 @@ export interface LoadedEvent {
 
 const statement = `
 SELECT id, integration_id, user_id, provider, provider_name, notification_type, email_kind, failure_code,
-       created_at, handled_at, email_outcome
+       handled_at, email_outcome
 FROM evergrant.threshold_events
 WHERE id = $1`;
 

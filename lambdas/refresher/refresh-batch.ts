@@ -4,7 +4,7 @@ import type { ThresholdStep } from '../domain/policy.ts';
 import { retryDelaySeconds } from '../domain/retry-delay.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, sqlState } from '../postgres/database.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import { callTokenEndpoint } from '../providers/call.ts';
@@ -99,7 +99,8 @@ async function start(
   const wanted = { ids, holdSeconds: settings.attemptHoldSeconds };
   try {
     return await startAttempts(database, wanted);
-  } catch {
+  } catch (error) {
+    if (sqlState(error) !== null) throw error;
     return await startAttempts(database, wanted);
   }
 }

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, sqlState } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import { storeRefreshed } from '../postgres/store-refreshed.ts';
@@ -44,7 +43,7 @@ export class ResultStore {
     this.#tokensAtRest = options.tokensAtRest;
     this.#remainingMs = options.remainingMs;
     // A SQLSTATE other than "connection lost" may be about one row's values.
-    const mustSplit = (error: unknown) => error instanceof pg.DatabaseError;
+    const mustSplit = (error: unknown) => sqlState(error) !== null;
     this.#refreshed = new GroupCommit(
       async (results) => {
         const rows = await storeRefreshed(database, results.map(agedToNow));
@@ -143,7 +142,7 @@ async function before<Result>(work: Promise<Result>, ms: number): Promise<Result
  * the batch from its answer. A missing column or right is another matter: a migration may be under way.
  */
 function isHopeless(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '');
+  return /^2[23]/.test(sqlState(error) ?? '');
 }
 
 interface SealedResult {

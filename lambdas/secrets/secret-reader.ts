@@ -61,25 +61,31 @@ export class SecretUnusable extends Error {
   readonly code = 'secret_unusable';
 }
 
-/** The pooled and the direct URL of the database secret. Throws `SecretUnusable` naming the field. */
+/**
+ * The database secret: the pooled and the direct URL, and the PEM certificates of the authority that signed the
+ * server's, if it is none that Node knows. Throws `SecretUnusable` naming the field.
+ */
 export async function readDatabaseSecret(
   secrets: SecretReader,
   secretId: string,
-): Promise<{ readonly url: string; readonly directUrl: string }> {
+): Promise<{ readonly url: string; readonly directUrl: string; readonly ca: string | undefined }> {
   const value = await secrets.get(secretId);
   const fix = `Put {"url": "postgres://…", "directUrl": "postgres://…"} into the secret ${secretId}`;
   if (value === null) throw new SecretUnusable(`${fix}: it does not exist or is empty.`);
-  let document: { url?: unknown; directUrl?: unknown } | null;
+  let document: { url?: unknown; directUrl?: unknown; ca?: unknown } | null;
   try {
     document = JSON.parse(value);
   } catch {
     throw new SecretUnusable(`${fix}: it is not JSON.`);
   }
-  const { url, directUrl = url } = document ?? {};
+  const { url, directUrl = url, ca } = document ?? {};
   for (const [field, address] of Object.entries({ url, directUrl })) {
     if (typeof address !== 'string' || !/^postgres(ql)?:\/\//.test(address) || !URL.canParse(address)) {
       throw new SecretUnusable(`${fix}: ${field} is not a postgres:// URL.`);
     }
   }
-  return { url: url as string, directUrl: directUrl as string };
+  if (ca !== undefined && !(typeof ca === 'string' && ca.includes('-----BEGIN CERTIFICATE-----'))) {
+    throw new SecretUnusable(`${fix}: ca is not a PEM certificate.`);
+  }
+  return { url: url as string, directUrl: directUrl as string, ca: ca as string | undefined };
 }

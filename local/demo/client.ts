@@ -18,6 +18,7 @@ export interface Addresses {
     readonly refresh: string;
     readonly refreshDeadLetters: string;
     readonly threshold: string;
+    readonly thresholdDeadLetters: string;
   };
   readonly functionNames: { readonly scanner: string; readonly notifier: string; readonly migrator: string };
   readonly tokenKeySecret: string;

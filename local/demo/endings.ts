@@ -87,7 +87,9 @@ export async function nothingLeaks(world: World, recorder: Recorder): Promise<vo
     const metrics = log.filter((line) => line.includes('"_aws"'));
     const places: Record<string, string[]> = {
       'log and metric lines': log,
-      'dead letters': await client.peek(client.addresses.queueUrls.refreshDeadLetters),
+      'messages and dead letters': (
+        await Promise.all(Object.values(client.addresses.queueUrls).map((url) => client.peek(url)))
+      ).flat(),
       notifications: await rowsOf(world, 'notifications'),
       'threshold events': await rowsOf(world, 'evergrant.threshold_events'),
       emails: (await client.emails()).map((email) => JSON.stringify(email)),

@@ -9,7 +9,7 @@ const style = `
        border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: .6rem; }
   li.asked { outline: 3px solid #3b74d9; }
   li div { flex: 1; min-width: 0; }
-  small { opacity: .75; display: block; overflow-wrap: anywhere; }
+  small { display: block; overflow-wrap: anywhere; }
   .bad { color: #c4391d; } .good { color: #2e8540; }
   @media (prefers-color-scheme: dark) { .bad { color: #ff8a70; } .good { color: #7bd88f; } }
   a.button { background: #2b5fc1; color: #fff; padding: .45rem .9rem; border-radius: .4rem; text-decoration: none; }`;

@@ -74,7 +74,8 @@ export async function startProductServer(port: number | undefined): Promise<Prod
       redirect_uri: redirectUri,
       response_type: 'code',
       scope: 'openid offline_access',
-      prompt: 'consent',
+      // Whoever signed in last at the provider need not be whose integration this is.
+      prompt: 'login consent',
       code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
       state,
@@ -94,6 +95,13 @@ export async function startProductServer(port: number | undefined): Promise<Prod
       );
     }
     pending.delete(state);
+    if (url.searchParams.get('error') === 'access_denied') {
+      return html(
+        response,
+        200,
+        messagePage('Not connected', 'You did not give access; nothing has changed.'),
+      );
+    }
     const connection = await exchange(connectable, url, state, started.verifier);
     await parts.store.reconnect(started.integrationId, connection);
     redirect(response, '/integrations');

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { clientConfig } from '../../lambdas/postgres/database.ts';
 import type { Connection } from '../provider/connect.ts';
 
 export interface User {
@@ -25,7 +26,7 @@ export class ProductStore {
   readonly #pool: pg.Pool;
 
   constructor(databaseUrl: string) {
-    this.#pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
+    this.#pool = new pg.Pool({ ...clientConfig(databaseUrl), max: 2 });
     this.#pool.on('error', () => undefined);
   }
 

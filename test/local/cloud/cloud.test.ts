@@ -309,7 +309,7 @@ describe('triggers and rules', () => {
   });
 
   test('resources that cannot be run are listed', () => {
-    expect(cloud.unsupported).toEqual([expect.stringMatching(/^Alarms\w* \(AWS::SNS::Topic\)$/)]);
+    expect(cloud.unsupported).toEqual([expect.stringMatching(/^Parameter\w* \(AWS::SSM::Parameter\)$/)]);
   });
 });
 

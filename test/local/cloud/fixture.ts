@@ -9,8 +9,8 @@ import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
-import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
+import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Trigger } from 'aws-cdk-lib/triggers';
 
 const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
@@ -124,7 +124,7 @@ export function everything(stack: Stack): void {
       new LambdaFunction(migrate, { event: RuleTargetInput.fromObject({ a: 1 }) }),
     ],
   });
-  new Topic(stack, 'Alarms');
+  new StringParameter(stack, 'Parameter', { stringValue: 'x' });
 }
 
 /** Synthesizes a stack `fixture` with what `define` puts into it. */
