@@ -69,7 +69,18 @@ describe('a function that fails', () => {
       expect(error.message).toContain(sqlstate);
       expect(JSON.stringify([error.message, error.stack, error.cause])).not.toContain('canary');
     }
+    const other = new Error('what the operator has to read');
+    const failed = handler({ logger: createLogger(), metrics }, () => Promise.reject(other));
+    await expect(Promise.resolve(failed({}, context))).rejects.toThrow(other.message);
     vi.restoreAllMocks();
+    const lines = output
+      .filter((line) => line.includes('"invocation failed"'))
+      .map((line) => JSON.parse(line));
+    expect(lines.at(-1)).toMatchObject({
+      message: 'invocation failed',
+      requestId: 'request-1',
+      cause: { name: 'Error', message: 'what the operator has to read' },
+    });
     expect(output.join('')).not.toContain('canary');
     expect(output.join('')).toContain('request-1');
     // Metrics are written however the work ends.
