@@ -91,7 +91,10 @@ async function main(): Promise<number> {
       const world = new World(client, system.store, system.providers);
       for (const canary of canaries) world.canaries.add(canary);
       const interrupted = new Promise<never>((_, reject) => {
-        abort.signal.addEventListener('abort', () => reject(new Error('interrupted')));
+        abort.signal.addEventListener('abort', () => {
+          recorder.close();
+          reject(new Error('interrupted'));
+        });
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
     } finally {
@@ -116,10 +119,10 @@ async function main(): Promise<number> {
 async function play(world: World, recorder: Recorder, old: OldPeople): Promise<void> {
   const sampling = setInterval(() => world.collectTokens().catch(() => undefined), 700);
   try {
-    await settled([
+    await settled(recorder, [
       stories.schemaApplied(world, recorder),
       killNotifierBetweenRowAndMail(world, old.killed).then((killed) =>
-        settled([
+        settled(recorder, [
           stories.refreshing(world, recorder),
           stories.invalidRefreshToken(world, recorder),
           stories.otherPermanentFailure(world, recorder),
@@ -136,14 +139,15 @@ async function play(world: World, recorder: Recorder, old: OldPeople): Promise<v
   } finally {
     clearInterval(sampling);
   }
-  await settled([nothingLeaks(world, recorder)]);
-  await settled([rollsBack(world, recorder)]);
+  await settled(recorder, [nothingLeaks(world, recorder)]);
+  await settled(recorder, [rollsBack(world, recorder)]);
 }
 
 /** Waits for all. What a story rejects with stands in the recorder already, or leaves its checks unreached. */
-async function settled(running: readonly Promise<void>[]): Promise<void> {
+async function settled(recorder: Recorder, running: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(running)) {
-    if (result.status === 'rejected') process.stderr.write(`${(result.reason as Error).message}\n`);
+    if (result.status === 'rejected' && !recorder.isClosed)
+      process.stderr.write(`${(result.reason as Error).message}\n`);
   }
 }
 

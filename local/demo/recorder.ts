@@ -42,6 +42,7 @@ export type CheckName = (typeof checkNames)[number];
 export class Recorder {
   readonly #checks = new Map<CheckName, Check>();
   readonly #onCheck: (check: Check) => void;
+  #closed = false;
 
   constructor(onCheck: (check: Check) => void) {
     this.#onCheck = onCheck;
@@ -64,6 +65,15 @@ export class Recorder {
     }
   }
 
+  /** What ends from now on is not told: the system is being taken away from under it. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** All checks in their order, those that were never reached among them as failed. */
   results(): Check[] {
     return checkNames.map(
@@ -71,12 +81,13 @@ export class Recorder {
         this.#checks.get(name) ?? {
           name,
           ok: false,
-          evidence: ['FAILED: not reached, because a check before it failed'],
+          evidence: ['FAILED: not reached: a check before it failed, or the demo was interrupted'],
         },
     );
   }
 
   #keep(check: Check & { readonly name: CheckName }): void {
+    if (this.#closed) return;
     this.#checks.set(check.name, check);
     this.#onCheck(check);
   }
