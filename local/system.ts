@@ -202,7 +202,7 @@ async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string):
 }
 
 /** The content of a provider's secret, as an operator puts it there. */
-export function clientOf({ provider, displayName, client }: ProductProvider): object {
+function clientOf({ provider, displayName, client }: ProductProvider): object {
   return {
     clientId: client.clientId,
     clientSecret: client.clientSecret,

@@ -102,7 +102,7 @@ WITH result AS (
   UPDATE integrations i
   SET refresh_held_until = NULL
   FROM target t
-  WHERE i.id = t.id AND NOT t.applies AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
+  WHERE i.id = t.id AND t.applies IS NOT TRUE AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (
   INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type, email_kind,
     failure_code, consecutive_failures, consecutive_transient_failures, relay_after)

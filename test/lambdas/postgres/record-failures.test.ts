@@ -274,6 +274,13 @@ describe('a recorded failure', () => {
     expect(await claimDue(db.database, wanted)).toMatchObject([{ id: row.id, claim: '2' }]);
   });
 
+  it('gives up the hold of a row whose token was taken away meanwhile', async () => {
+    const row = await db.insertIntegration({ heldFor: 45 });
+    await db.sql('UPDATE integrations SET refresh_token = NULL WHERE id = $1', [row.id]);
+    expect((await record([failed(row, 'dead')])).get(row.id)).toMatchObject({ verdict: 'superseded' });
+    expect((await db.integration(row.id)).refresh_held_until).toBeNull();
+  });
+
   it('is void under an earlier claim', async () => {
     const row = await db.insertIntegration();
     const claim = () =>
