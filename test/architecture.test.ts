@@ -50,7 +50,7 @@ const show = (arrows: readonly Arrow[]) => arrows.map(({ from, to }) => `${from}
 const within = (file: string, folder: string) => file.startsWith(`${folder}/`);
 const files = (arrows: readonly Arrow[]) => arrows.filter(({ kind }) => kind === 'file');
 
-const stages = ['scanner', 'refresher', 'notifier', 'migrator'];
+const stages = ['scanner', 'refresher', 'notifier', 'migrator', 'operator'];
 const adapters = ['postgres', 'sqs', 'secrets', 'sealing', 'providers', 'observability'];
 
 /** What stands at the top of lambdas/: shared by all stages, and knowing none. */

@@ -1,0 +1,120 @@
+/**
+ * What the operator function is asked and what it answers: the one place that the function and the command line
+ * share. Nothing here holds a token. Moments are ISO 8601 strings, by the database's clock.
+ */
+
+export type OperatorRequest =
+  | { readonly ask: 'status' }
+  | { readonly ask: 'history'; readonly integrationId: string }
+  | { readonly ask: 'verify' };
+
+/** Health of one provider's integrations. */
+export interface ProviderStatus {
+  readonly provider: string;
+  /** Rows with status `connected`. */
+  readonly connected: number;
+  /** Of these: the token has expired. The promise is 0. */
+  readonly expired: number;
+  /** Of these: due now and claimed by nobody. */
+  readonly due: number;
+  /** Of these: an attempt or a claim is under way. */
+  readonly held: number;
+  /** Of these: the latest attempts failed, for now (transient) or because the provider refused (permanent). */
+  readonly failingTransient: number;
+  readonly failingPermanent: number;
+  /** Rows with status `needs_reauthorization`. */
+  readonly needsReauthorization: number;
+  /** Of connected rows: there is no refresh token, so that nobody can refresh them. */
+  readonly withoutRefreshToken: number;
+  /** The latest success of any integration; `null`: none yet. */
+  readonly lastSuccess: string | null;
+}
+
+/** One failing integration, for the list under the table. */
+export interface FailingIntegration {
+  readonly id: string;
+  readonly provider: string;
+  readonly consecutiveFailures: number;
+  readonly consecutiveTransientFailures: number;
+  readonly lastFailure: string | null;
+  readonly expiresAt: string | null;
+  /** Nobody claims it before this moment. */
+  readonly heldUntil: string | null;
+}
+
+/** One scan that ended well. */
+export interface ScanRecord {
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly claimed: number;
+  readonly enqueued: number;
+  readonly released: number;
+  readonly left: number;
+  readonly eventsRelayed: number;
+  readonly oldestExpiredSeconds: number;
+}
+
+export interface StatusReport {
+  readonly now: string;
+  readonly providers: readonly ProviderStatus[];
+  /** The worst failing integrations, the most failures first; at most 20. */
+  readonly failing: readonly FailingIntegration[];
+  /** How many are failing in all. */
+  readonly failingCount: number;
+  /** `null`: none is recorded. */
+  readonly lastScan: ScanRecord | null;
+  /** Threshold events that nobody has handled yet, and since when the oldest waits. */
+  readonly eventsWaiting: { readonly count: number; readonly oldest: string | null };
+}
+
+export interface HistoryEntry {
+  readonly at: string;
+  /** What happened, such as `connected`, `refreshed`, `failed`, `warned`, `disconnected`, `emailed`. */
+  readonly what: string;
+  /** One sentence for people. */
+  readonly detail: string;
+}
+
+export interface HistoryReport {
+  readonly integrationId: string;
+  /** `null`: there is no such integration (it may have been deleted; its events may remain). */
+  readonly integration: {
+    readonly provider: string;
+    readonly userId: string;
+    readonly status: string;
+    readonly disconnectReason: string | null;
+    readonly expiresAt: string | null;
+    readonly refreshTokenExpiresAt: string | null;
+    readonly consecutiveFailures: number;
+    readonly consecutiveTransientFailures: number;
+    readonly heldUntil: string | null;
+    readonly claimOpen: boolean;
+    readonly lastRefreshAttempt: string | null;
+    readonly lastRefreshSuccess: string | null;
+    readonly lastFailureAt: string | null;
+    /** Whether the stored tokens are sealed, plain or absent; never the tokens. */
+    readonly accessToken: 'sealed' | 'plain' | 'absent';
+    readonly refreshToken: 'sealed' | 'plain' | 'absent';
+    /** Key id that the refresh token is sealed with. */
+    readonly keyId: string | null;
+  } | null;
+  /** Oldest first. */
+  readonly entries: readonly HistoryEntry[];
+}
+
+/** One line of the deployment checklist. */
+export interface Check {
+  /** Stable code, such as `schema_version`. */
+  readonly code: string;
+  /** What was looked at, in a few words. */
+  readonly title: string;
+  readonly state: 'ok' | 'warning' | 'failed' | 'not_checked';
+  /** What was found, in a sentence. */
+  readonly found: string;
+  /** What to do; `null` when there is nothing to do. */
+  readonly fix: string | null;
+}
+
+export interface VerifyReport {
+  readonly checks: readonly Check[];
+}
