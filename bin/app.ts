@@ -1,8 +1,10 @@
-import { App } from 'aws-cdk-lib';
+import { App, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { EvergrantStack } from '../lib/evergrant-stack.ts';
 import { SettingsError, settingsFromContext } from '../lib/settings.ts';
 
 const app = new App();
+Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
 try {
   const settings = settingsFromContext(app.node.getAllContext());
   new EvergrantStack(app, 'Evergrant', { stackName: `evergrant-${settings.stage}`, settings });

@@ -5,8 +5,11 @@
 
 /** Environment variables of every function that talks to Postgres. */
 export const databaseEnv = {
-  /** Secrets Manager id of `{"url", "directUrl"}`: the pooled and the direct Postgres URL. */
-  secretId: 'DATABASE_SECRET_ID',
+  /**
+   * Where the database is: the Secrets Manager id of `{"url", "directUrl"}`, or a postgres:// URL without a password,
+   * when the function's own credentials let it in (IAM database authentication).
+   */
+  source: 'DATABASE_SOURCE',
 } as const;
 
 /** Folder of the SQL files inside the migrator's bundle. */
@@ -40,6 +43,7 @@ export const refresherEnv = {
 export const notifierEnv = {
   thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
   senderEmail: 'SENDER_EMAIL',
+  configurationSet: 'SES_CONFIGURATION_SET',
   productName: 'PRODUCT_NAME',
   appBaseUrl: 'APP_BASE_URL',
   reconnectPath: 'RECONNECT_PATH',

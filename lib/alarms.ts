@@ -12,6 +12,7 @@ import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import { metricNames, metricsNamespace } from '../lambdas/contract.ts';
+import { acknowledge } from './acknowledge.ts';
 import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
 import type { StageFunction } from './function.ts';
 import type { Settings } from './settings.ts';
@@ -56,6 +57,10 @@ export class Alarms extends Construct {
     });
     if (props.settings.alarmEmail)
       this.topic.addSubscription(new EmailSubscription(props.settings.alarmEmail));
+    acknowledge(this.topic, {
+      'Serverless-SNSRedrivePolicy':
+        'An alarm that SNS could not mail is still on the dashboard; a queue of late alarms would serve nobody.',
+    });
     const action = new SnsAction(this.topic);
     this.alarms = definitions(props, stackName).map((definition) => {
       const alarm = new Alarm(this, pascalCase(definition.name), {

@@ -1,8 +1,10 @@
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Annotations, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
+import { createDatabase } from './database.ts';
 import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { Email } from './email.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
 import { Refresher } from './refresher.ts';
@@ -21,7 +23,18 @@ export class EvergrantStack extends Stack {
     super(scope, id, { description: 'Evergrant: keeps OAuth grants alive', ...props });
     const { settings } = props;
     const timing = timingOf(settings);
-    const secrets = new Secrets(this, 'Secrets', settings);
+    if (settings.senderEmail === undefined) {
+      Annotations.of(this).addWarningV2(
+        'evergrant:no-sender',
+        'No senderEmail is set: users are told in the app only, and nobody gets an email when only they can help. Set senderEmail and appBaseUrl.',
+      );
+    }
+    const database = createDatabase(this, 'Database', settings);
+    const secrets = new Secrets(this, 'Secrets', settings.stage);
+    const { senderEmail } = settings;
+    const email = senderEmail
+      ? new Email(this, 'Email', { sender: senderEmail, identity: settings.senderIdentity })
+      : undefined;
     const refreshQueue = new QueueWithDeadLetters(this, 'Refresh', {
       visibilitySeconds: timing.refreshVisibility,
       // Every scan asks anew for what is still due, so an old request is worth nothing; but each gets its receives.
@@ -32,16 +45,23 @@ export class EvergrantStack extends Stack {
       retention: Duration.days(4),
     });
 
-    const migrator = new Migrator(this, 'Migrator', { secrets, settings, timing });
-    const scanner = new Scanner(this, 'Scanner', { secrets, settings, timing, refreshQueue, thresholdQueue });
+    const migrator = new Migrator(this, 'Migrator', { database, settings, timing });
+    const scanner = new Scanner(this, 'Scanner', {
+      database,
+      settings,
+      timing,
+      refreshQueue,
+      thresholdQueue,
+    });
     const refresher = new Refresher(this, 'Refresher', {
+      database,
       secrets,
       settings,
       timing,
       refreshQueue,
       thresholdQueue,
     });
-    const notifier = new Notifier(this, 'Notifier', { secrets, settings, timing, thresholdQueue });
+    const notifier = new Notifier(this, 'Notifier', { database, settings, timing, thresholdQueue, email });
     migrator.runsBefore(scanner, refresher, notifier);
     const functions = {
       scanner: scanner.function,
@@ -67,7 +87,9 @@ export class EvergrantStack extends Stack {
       MigratorFunction: migrator.function.functionName,
       AlarmTopicArn: topic.topicArn,
       DashboardName: dashboard.name,
-      DatabaseSecret: secrets.database.secretName,
+      ScheduleRule: scanner.rule.ruleName,
+      ...database.outputs,
+      ...email?.outputs,
       TokenKeySecret: secrets.tokenKey.secretName,
       ProviderSecretPrefix: secrets.providerPrefix,
     };

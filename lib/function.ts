@@ -5,6 +5,8 @@ import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import type { Database } from './database.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
 
@@ -16,6 +18,8 @@ export interface StageFunctionProps {
   readonly timeoutSeconds: number;
   readonly logRetentionDays: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** What the function connects to, from where it can. */
+  readonly database: Database;
   readonly commandHooks?: ICommandHooks;
 }
 
@@ -34,6 +38,27 @@ export class StageFunction extends NodejsFunction {
         resources: [logGroup.logGroupArn],
       }),
     );
+    const { network } = props.database;
+    if (network) {
+      // What Lambda does in a VPC on the function's behalf; EC2 knows no resource to name for the most of it.
+      role.addToPolicy(
+        new PolicyStatement({
+          actions: [
+            'ec2:CreateNetworkInterface',
+            'ec2:DeleteNetworkInterface',
+            'ec2:DescribeNetworkInterfaces',
+            'ec2:DescribeSubnets',
+            'ec2:AssignPrivateIpAddresses',
+            'ec2:UnassignPrivateIpAddresses',
+          ],
+          resources: ['*'],
+        }),
+      );
+      acknowledge(role, {
+        'AwsSolutions-IAM5[Resource::*]':
+          'Lambda makes the network interfaces of a function in a VPC with the function’s role, and EC2 names no resource for that.',
+      });
+    }
     const { stackName } = Stack.of(scope);
     super(scope, id, {
       functionName: `${stackName}-${props.stage}`,
@@ -48,6 +73,7 @@ export class StageFunction extends NodejsFunction {
       timeout: Duration.seconds(props.timeoutSeconds),
       role,
       logGroup,
+      ...network,
       environment: { ...props.environment, POWERTOOLS_SERVICE_NAME: stackName },
       bundling: {
         format: OutputFormat.ESM,
@@ -60,6 +86,13 @@ export class StageFunction extends NodejsFunction {
         banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
         ...(props.commandHooks && { commandHooks: props.commandHooks }),
       },
+    });
+    props.database.grantConnect(this);
+    acknowledge(this, {
+      'Serverless-LambdaDLQ':
+        'Functions behind a queue have the queue’s dead-letter queue; those invoked by a rule or by hand do what the next invocation does as well.',
+      'Serverless-LambdaTracing':
+        'Each refresh is a log line with its durations, and metrics by provider; traces would cost more than all the rest.',
     });
   }
 }

@@ -13,7 +13,11 @@ export class Migrator extends Construct {
   readonly function: StageFunction;
   readonly #trigger: Trigger;
 
-  constructor(scope: Construct, id: string, props: Omit<StageProps, 'refreshQueue' | 'thresholdQueue'>) {
+  constructor(
+    scope: Construct,
+    id: string,
+    props: Omit<StageProps, 'secrets' | 'refreshQueue' | 'thresholdQueue'>,
+  ) {
     super(scope, id);
     this.function = new StageFunction(this, 'Function', {
       stage: 'migrator',
@@ -21,6 +25,7 @@ export class Migrator extends Construct {
       memoryMb: 256,
       timeoutSeconds: props.timing.migratorTimeout,
       logRetentionDays: props.settings.logRetentionDays,
+      database: props.database,
       environment: {},
       // In the bundle, so that a new migration is a new version, which is what the trigger waits for.
       commandHooks: {
@@ -29,7 +34,6 @@ export class Migrator extends Construct {
         afterBundling: (_, outputDir) => [`cp -R "${sources}" "${join(outputDir, migrationsFolder)}"`],
       },
     });
-    props.secrets.grantDatabase(this.function);
     this.#trigger = new Trigger(this, 'OnDeploy', {
       handler: this.function,
       timeout: Duration.seconds(props.timing.migratorTimeout),

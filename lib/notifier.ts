@@ -1,16 +1,24 @@
-import { Stack } from 'aws-cdk-lib';
-import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { notifierEnv } from '../lambdas/contract.ts';
+import { acknowledge } from './acknowledge.ts';
+import type { Email } from './email.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
+
+export interface NotifierProps extends Omit<StageProps, 'secrets' | 'refreshQueue'> {
+  /** `undefined`: only the app tells users. */
+  readonly email: Email | undefined;
+}
+
+/** Notifiers at the same time at most: events are few, and a new account's concurrency is small. */
+const maxConcurrency = 2;
 
 /** The function that tells users, fed by the threshold event queue. */
 export class Notifier extends Construct {
   readonly function: StageFunction;
 
-  constructor(scope: Construct, id: string, props: Omit<StageProps, 'refreshQueue'>) {
+  constructor(scope: Construct, id: string, props: NotifierProps) {
     super(scope, id);
     const { settings, timing, thresholdQueue } = props;
     this.function = new StageFunction(this, 'Function', {
@@ -19,39 +27,26 @@ export class Notifier extends Construct {
       memoryMb: 256,
       timeoutSeconds: timing.notifierTimeout,
       logRetentionDays: settings.logRetentionDays,
+      database: props.database,
       environment: {
         [notifierEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [notifierEnv.productName]: settings.productName,
         [notifierEnv.reconnectPath]: settings.reconnectPath,
         [notifierEnv.emailHoldSeconds]: String(timing.emailHold),
         ...(settings.appBaseUrl && { [notifierEnv.appBaseUrl]: settings.appBaseUrl }),
-        ...(settings.senderEmail && { [notifierEnv.senderEmail]: settings.senderEmail }),
       },
     });
-    props.secrets.grantDatabase(this.function);
-    if (settings.senderEmail) this.#grantSendEmail(settings.senderEmail);
+    props.email?.grantSend(this.function);
     this.function.addEventSource(
       new SqsEventSource(thresholdQueue.queue, {
         batchSize: 1,
-        maxConcurrency: settings.maxConcurrency,
+        maxConcurrency,
         reportBatchItemFailures: true,
       }),
     );
-  }
-
-  /** SES checks the identity that sends: the address if it is verified itself, otherwise its domain. */
-  #grantSendEmail(sender: string): void {
-    const { partition, region, account } = Stack.of(this);
-    const domain = sender.slice(sender.lastIndexOf('@') + 1);
-    this.function.addToRolePolicy(
-      new PolicyStatement({
-        effect: Effect.ALLOW,
-        actions: ['ses:SendEmail'],
-        resources: [sender, domain].map(
-          (identity) => `arn:${partition}:ses:${region}:${account}:identity/${identity}`,
-        ),
-        conditions: { StringEquals: { 'ses:FromAddress': sender } },
-      }),
-    );
+    acknowledge(this, {
+      'Serverless-LambdaEventSourceMappingDestination':
+        'A message that fails again and again goes to the queue’s dead-letter queue, which is where operators look.',
+    });
   }
 }

@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
+import { acknowledge } from './acknowledge.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 import { refreshBatchingWindowSeconds } from './timing.ts';
@@ -22,6 +23,7 @@ export class Refresher extends Construct {
       memoryMb: 512,
       timeoutSeconds: timing.refresherTimeout,
       logRetentionDays: settings.logRetentionDays,
+      database: props.database,
       environment: {
         [refresherEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
         [refresherEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
@@ -37,7 +39,6 @@ export class Refresher extends Construct {
         [refresherEnv.disconnectOnInvalidRefreshToken]: String(settings.disconnectOnInvalidRefreshToken),
       },
     });
-    props.secrets.grantDatabase(this.function);
     props.secrets.grantTokenKey(this.function);
     props.secrets.grantProviders(this.function);
     thresholdQueue.queue.grantSendMessages(this.function);
@@ -49,5 +50,9 @@ export class Refresher extends Construct {
         reportBatchItemFailures: true,
       }),
     );
+    acknowledge(this, {
+      'Serverless-LambdaEventSourceMappingDestination':
+        'A message that fails again and again goes to the queue’s dead-letter queue, which is where operators look.',
+    });
   }
 }

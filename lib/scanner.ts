@@ -3,14 +3,16 @@ import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import { scannerEnv } from '../lambdas/contract.ts';
+import { acknowledge } from './acknowledge.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 
 /** The rule and the function that claims due integrations. */
 export class Scanner extends Construct {
   readonly function: StageFunction;
+  readonly rule: Rule;
 
-  constructor(scope: Construct, id: string, props: StageProps) {
+  constructor(scope: Construct, id: string, props: Omit<StageProps, 'secrets'>) {
     super(scope, id);
     const { settings, timing, refreshQueue, thresholdQueue } = props;
     this.function = new StageFunction(this, 'Function', {
@@ -19,6 +21,7 @@ export class Scanner extends Construct {
       memoryMb: 512,
       timeoutSeconds: timing.scannerTimeout,
       logRetentionDays: settings.logRetentionDays,
+      database: props.database,
       environment: {
         [scannerEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
         [scannerEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
@@ -27,17 +30,22 @@ export class Scanner extends Construct {
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
       },
     });
-    props.secrets.grantDatabase(this.function);
     refreshQueue.queue.grantSendMessages(this.function);
     thresholdQueue.queue.grantSendMessages(this.function);
 
     const interval = Duration.minutes(settings.scanIntervalMinutes);
     // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.
     this.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: interval });
-    new Rule(this, 'Schedule', {
+    this.rule = new Rule(this, 'Schedule', {
       description: 'Evergrant: scans for integrations whose token is about to expire',
       schedule: Schedule.rate(interval),
       targets: [new LambdaFunction(this.function, { retryAttempts: 0, maxEventAge: interval })],
+    });
+    const reason =
+      'A scan that failed is worth nothing any more: the next one does its work, and an alarm tells of silence.';
+    acknowledge(this, {
+      'Serverless-EventBusDLQ': reason,
+      'Serverless-LambdaAsyncFailureDestination': reason,
     });
   }
 }

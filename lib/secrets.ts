@@ -1,31 +1,21 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { databaseEnv, refresherEnv } from '../lambdas/contract.ts';
+import { refresherEnv } from '../lambdas/contract.ts';
+import { acknowledge } from './acknowledge.ts';
 
 /** The secrets of one stage. Each grant gives a function the permission and the environment variable together. */
 export class Secrets extends Construct {
-  readonly database: ISecret;
   readonly tokenKey: Secret;
   /** Names of the providers' secrets begin with this; the operator creates one per provider. */
   readonly providerPrefix: string;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    props: { readonly stage: string; readonly databaseSecretName?: string | undefined },
-  ) {
+  constructor(scope: Construct, id: string, stage: string) {
     super(scope, id);
-    const prefix = `evergrant/${props.stage}`;
+    const prefix = `evergrant/${stage}`;
     this.providerPrefix = `${prefix}/providers/`;
-    // The operator's own, there before the first deployment: migrations run in it.
-    this.database = Secret.fromSecretNameV2(
-      this,
-      'Database',
-      props.databaseSecretName ?? `${prefix}/database`,
-    );
     this.tokenKey = new Secret(this, 'TokenKey', {
       secretName: `${prefix}/token-key`,
       description: 'Keys that seal tokens at rest: {"current": 64 hex digits, "previous": [...]}',
@@ -42,11 +32,10 @@ export class Secrets extends Construct {
       // Without the key every sealed token is lost, and with it every connection.
       removalPolicy: RemovalPolicy.RETAIN,
     });
-  }
-
-  grantDatabase(reader: LambdaFunction): void {
-    this.database.grantRead(reader);
-    reader.addEnvironment(databaseEnv.secretId, this.database.secretName);
+    acknowledge(this.tokenKey, {
+      'AwsSolutions-SMG4':
+        'An operator rotates the key when there is reason to; the old one has to stay until each row has been sealed anew, which no schedule knows.',
+    });
   }
 
   grantTokenKey(reader: LambdaFunction): void {
@@ -63,6 +52,10 @@ export class Secrets extends Construct {
         resources: [`arn:${partition}:secretsmanager:${region}:${account}:secret:${this.providerPrefix}*`],
       }),
     );
+    acknowledge(reader.role ?? reader, {
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:${this.providerPrefix}*]`]:
+        'Operators add a provider by adding its secret below this prefix, without a deployment.',
+    });
     reader.addEnvironment(refresherEnv.providerSecretPrefix, this.providerPrefix);
   }
 }

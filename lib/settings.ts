@@ -13,6 +13,24 @@ const retentionDays = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
+/** From `cdk.json` a list, from `-c` one string with commas. */
+const ids = (kind: string) =>
+  z
+    .union([z.array(z.string()), z.string().transform((text) => text.split(','))])
+    .pipe(
+      z
+        .array(
+          z
+            .string()
+            .regex(
+              new RegExp(`^${kind}-([0-9a-f]{8}|[0-9a-f]{17})$`),
+              `must be ids such as ${kind}-0a1b2c3d4e5f60718, with commas between`,
+            ),
+        )
+        .min(1),
+    )
+    .optional();
+
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')], {
   error: 'must be true or false',
 });
@@ -30,11 +48,25 @@ const schema = z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,19}$/, 'must be 1 to 20 lower case letters, digits and "-", a letter first')
       .default('prod'),
-    /** Secrets Manager secret `{"url", "directUrl"}` of the product's Postgres; by default `evergrant/<stage>/database`. */
+    /**
+     * `existing`: the product's own Postgres, which a secret points at. `aurora`: the stack creates an Aurora Serverless
+     * cluster that needs no VPC. `aurora-in-vpc`: it creates one in a VPC of its own, with a NAT gateway per zone.
+     */
+    database: z.enum(['aurora', 'aurora-in-vpc', 'existing']).default('aurora'),
+    /** Secrets Manager secret of an existing Postgres; by default `evergrant/<stage>/database`. */
     databaseSecretName: z
       .string()
       .regex(/^[\w/+=.@-]{1,512}$/, 'must be the name of a secret')
       .optional(),
+    /** Where functions must run to reach an existing Postgres; outside of any VPC by default. */
+    vpcId: z
+      .string()
+      .regex(/^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/, 'must be the id of a VPC, such as vpc-0a1b2c3d4e5f60718')
+      .optional(),
+    /** Private subnets of that VPC, with a way to the internet: providers and AWS are there. */
+    subnetIds: ids('subnet'),
+    /** Security groups of the functions; the database's must let them in. */
+    securityGroupIds: ids('sg'),
     /** The rule's rhythm. */
     scanIntervalMinutes: whole(1, 60).default(5),
     /** A token is due when it expires within this time. */
@@ -51,6 +83,11 @@ const schema = z
     tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),
     /** Address that emails come from; without it only the app tells users. */
     senderEmail: z.email('must be an email address').optional(),
+    /**
+     * What SES has to verify before it sends: `address`, to which AWS mails a link; `domain`, for which the stack
+     * outputs DNS records; `existing`, an address or domain that is verified in this account and Region already.
+     */
+    senderIdentity: z.enum(['address', 'domain', 'existing']).default('address'),
     /** Named in emails. */
     productName: z
       .string()
@@ -67,8 +104,11 @@ const schema = z
       .default('/integrations?reconnect={integrationId}'),
     /** Gets the alarms, after confirming the subscription that AWS mails. */
     alarmEmail: z.email('must be an email address').optional(),
-    /** Refreshers running at the same time at most. */
-    maxConcurrency: whole(2, 1_000).default(10),
+    /**
+     * Refreshers running at the same time at most, each with up to a hundred calls under way. The default leaves a new
+     * account, which may have ten concurrent executions in all, room for everything else.
+     */
+    maxConcurrency: whole(2, 1_000).default(5),
     logRetentionDays: whole(1, 3_653)
       .refine(
         (days) => retentionDays.includes(days),
@@ -80,6 +120,27 @@ const schema = z
     path: ['appBaseUrl'],
     error: 'is needed with senderEmail: the button of an email must lead somewhere',
   })
+  .refine(({ database, databaseSecretName }) => database === 'existing' || databaseSecretName === undefined, {
+    path: ['databaseSecretName'],
+    error: 'is for an existing Postgres: add database=existing, or leave it out',
+  })
+  .refine(
+    ({ database, vpcId, subnetIds, securityGroupIds }) =>
+      database === 'existing' || [vpcId, subnetIds, securityGroupIds].every((given) => given === undefined),
+    {
+      path: ['vpcId'],
+      error:
+        'is for an existing Postgres, as are subnetIds and securityGroupIds: add database=existing, or leave them out',
+    },
+  )
+  .refine(
+    ({ vpcId, subnetIds, securityGroupIds }) =>
+      new Set([vpcId, subnetIds, securityGroupIds].map((given) => given === undefined)).size === 1,
+    {
+      path: ['vpcId'],
+      error: 'belongs together with subnetIds and securityGroupIds: set all three, or none',
+    },
+  )
   .refine((settings) => settings.refreshWindowSeconds > settings.scanIntervalMinutes * 60, {
     path: ['refreshWindowSeconds'],
     error: 'must be longer than the scan interval, or tokens expire between two scans',

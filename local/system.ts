@@ -84,6 +84,8 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     onProgress('synthesizing the stack, starting PostgreSQL and the providers');
     const assembling = synthesize(path.join(options.directory, 'cdk.out'), {
       stage,
+      database: 'existing',
+      senderIdentity: 'existing',
       productName: 'Acme Flows',
       senderEmail,
       appBaseUrl: product.origin,
@@ -176,7 +178,7 @@ async function startDatabase(options: SystemOptions, resources: AsyncDisposableS
 
 /** Connects once as the functions do, so that what is wrong is said plainly and before anything is changed. */
 async function checkDatabase(url: string): Promise<void> {
-  const client = new pg.Client(clientConfig(url));
+  const client = new pg.Client(clientConfig({ url }));
   client.on('error', () => undefined);
   try {
     await client.connect();

@@ -54,7 +54,7 @@ const stages = ['scanner', 'refresher', 'notifier', 'migrator', 'operator'];
 const adapters = ['postgres', 'sqs', 'secrets', 'sealing', 'providers', 'observability'];
 
 /** What stands at the top of lambdas/: shared by all stages, and knowing none. */
-const shared = ['contract', 'schema', 'env', 'handler', 'messages', 'secret-database', 'secret-sealer'].map(
+const shared = ['contract', 'schema', 'env', 'handler', 'messages', 'database-access', 'secret-sealer'].map(
   (name) => `lambdas/${name}.ts`,
 );
 

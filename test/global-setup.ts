@@ -35,7 +35,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     server = await startPostgres({ dataDir: path.join(directory, 'data'), persistent: false });
     const templateUrl = await createDatabase(server.url, templateName);
     const migrations = path.join(import.meta.dirname, '..', 'migrations');
-    await migrate({ directUrl: templateUrl }, migrations, { direction: 'up', count: null }, silentLogger());
+    await migrate({ url: templateUrl }, migrations, { direction: 'up', count: null }, silentLogger());
     // A connection to the template, autovacuum's for one, would keep it from being copied.
     await execute(server.url, `ALTER DATABASE ${templateName} WITH ALLOW_CONNECTIONS false`);
   } catch (error) {

@@ -1,14 +1,15 @@
 import { join } from 'node:path';
 import { databaseEnv, migrationsFolder } from '../contract.ts';
+import { directAddress } from '../database-access.ts';
 import { readEnv, text } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
-import { readDatabaseSecret, SecretReader } from '../secrets/secret-reader.ts';
+import { SecretReader } from '../secrets/secret-reader.ts';
 import { type MigrationReport, migrate } from './migrate.ts';
 import { parseMigrationRequest } from './request.ts';
 
-const env = readEnv({ databaseSecretId: [databaseEnv.secretId, text], taskRoot: ['LAMBDA_TASK_ROOT', text] });
+const env = readEnv({ database: [databaseEnv.source, text], taskRoot: ['LAMBDA_TASK_ROOT', text] });
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 const secrets = new SecretReader();
@@ -16,6 +17,6 @@ const secrets = new SecretReader();
 /** Brings the database to the schema of this version; by deployment, or by hand with `MigrationRequest`'s fields. */
 export const handler = wrap<unknown, MigrationReport>({ logger, metrics }, async (event) => {
   const request = parseMigrationRequest(event);
-  const database = await readDatabaseSecret(secrets, env.databaseSecretId);
-  return migrate(database, join(env.taskRoot, migrationsFolder), request, logger);
+  const address = await directAddress(env.database, secrets);
+  return migrate(address, join(env.taskRoot, migrationsFolder), request, logger);
 });

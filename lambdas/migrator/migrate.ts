@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { errorFields, type Logger } from '../observability/logger.ts';
-import { clientConfig } from '../postgres/database.ts';
+import { clientConfig, type DatabaseAddress } from '../postgres/database.ts';
 import { loadMigrations } from './load-migrations.ts';
 import type { MigrationRequest } from './request.ts';
 
@@ -34,12 +34,12 @@ const lockPauseMs = 100;
  * transaction pooler cannot carry). Throws `MigrationFailed`.
  */
 export async function migrate(
-  { directUrl, ca }: { readonly directUrl: string; readonly ca?: string | undefined },
+  address: DatabaseAddress,
   directory: string,
   request: MigrationRequest,
   logger: Logger,
 ): Promise<MigrationReport> {
-  const client = new pg.Client(clientConfig(directUrl, ca));
+  const client = new pg.Client(clientConfig(address));
   // A connection that breaks fails the statement under way; without a listener it would end the process too.
   client.on('error', () => {});
   await client.connect();

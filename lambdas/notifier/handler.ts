@@ -1,21 +1,22 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { databaseEnv, notifierEnv } from '../contract.ts';
+import { FunctionDatabase } from '../database-access.ts';
 import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { parseThresholdEventMessage } from '../messages.ts';
 import { createLogger, errorFields } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
-import { SecretDatabase } from '../secret-database.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
 import { notify } from './notify.ts';
 import { EmailSender } from './send-email.ts';
 
 const env = readEnv({
-  databaseSecretId: [databaseEnv.secretId, text],
+  database: [databaseEnv.source, text],
   thresholdQueueUrl: [notifierEnv.thresholdQueueUrl, z.url()],
   senderEmail: [notifierEnv.senderEmail, z.optional(text)],
+  configurationSet: [notifierEnv.configurationSet, z.optional(text)],
   productName: [notifierEnv.productName, text],
   appBaseUrl: [notifierEnv.appBaseUrl, z.optional(z.url({ protocol: /^https?$/ }))],
   reconnectPath: [notifierEnv.reconnectPath, text],
@@ -29,9 +30,9 @@ if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
+const database = new FunctionDatabase(env.database, new SecretReader());
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
-const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail);
+const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail, env.configurationSet);
 
 /** Tells users what threshold events say. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {

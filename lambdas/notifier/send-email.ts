@@ -21,10 +21,13 @@ export type SendResult =
 /** Sends through SES. Never throws for what SES or the network does. */
 export class EmailSender {
   readonly #sender: string;
+  readonly #configurationSet: string | undefined;
   readonly #client: SESv2Client;
 
-  constructor(sender: string) {
+  /** `configurationSet`: what counts bounces and keeps the list of those who get no more, if there is one. */
+  constructor(sender: string, configurationSet: string | undefined) {
     this.#sender = sender;
+    this.#configurationSet = configurationSet;
     this.#client = new SESv2Client({
       // A retry after a lost answer would send the email twice, behind our back.
       maxAttempts: 1,
@@ -38,6 +41,7 @@ export class EmailSender {
       const { MessageId: messageId = '' } = await this.#client.send(
         new SendEmailCommand({
           FromEmailAddress: this.#sender,
+          ConfigurationSetName: this.#configurationSet,
           Destination: { ToAddresses: [to] },
           Content: {
             Simple: {

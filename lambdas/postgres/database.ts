@@ -14,11 +14,21 @@ export class DatabaseUnavailable extends Error {
 /** For connecting and for each statement. None of ours takes long; one that does is better tried again. */
 const timeoutMs = 5_000;
 
+/** Where a database is and how to be let in. */
+export interface DatabaseAddress {
+  /** With the password, unless `password` makes one. */
+  readonly url: string;
+  /** PEM certificates of the authorities to trust instead of those that Node knows. */
+  readonly ca?: string | readonly string[] | undefined;
+  /** Makes a password for each connection. */
+  readonly password?: (() => Promise<string>) | undefined;
+}
+
 /**
- * How to connect to a URL. TLS is verified unless the URL says `sslmode=disable`, which is for databases on
- * the same machine. `ca`: PEM certificates of the authority to trust instead of those that Node knows.
+ * How to connect to an address. TLS is verified unless the URL says `sslmode=disable`, which is for databases on
+ * the same machine.
  */
-export function clientConfig(url: string, ca?: string): pg.ClientConfig {
+export function clientConfig({ url, ca, password }: DatabaseAddress): pg.ClientConfig {
   const address = new URL(url);
   const plain = address.searchParams.get('sslmode') === 'disable';
   // Any ssl parameter in the URL replaces the ssl object, so it goes (pg-connection-string).
@@ -27,7 +37,8 @@ export function clientConfig(url: string, ca?: string): pg.ClientConfig {
   }
   return {
     connectionString: address.href,
-    ssl: plain ? false : { rejectUnauthorized: true, ...(ca !== undefined && { ca }) },
+    ssl: plain ? false : { rejectUnauthorized: true, ...(ca !== undefined && { ca: [ca].flat() }) },
+    ...(password && { password }),
     connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
   };
@@ -41,9 +52,9 @@ export function clientConfig(url: string, ca?: string): pg.ClientConfig {
 export class PostgresConnection implements Database {
   readonly #pool: pg.Pool;
 
-  constructor(url: string, ca?: string) {
+  constructor(address: DatabaseAddress) {
     this.#pool = new pg.Pool({
-      ...clientConfig(url, ca),
+      ...clientConfig(address),
       max: 1,
       // On the client's side: poolers refuse statement_timeout as a start-up parameter.
       query_timeout: timeoutMs,

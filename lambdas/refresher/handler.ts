@@ -1,5 +1,6 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
+import { FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
@@ -7,7 +8,6 @@ import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
-import { SecretDatabase } from '../secret-database.ts';
 import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
@@ -15,7 +15,7 @@ import { Queue } from '../sqs/queue.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
 const env = readEnv({
-  databaseSecretId: [databaseEnv.secretId, text],
+  database: [databaseEnv.source, text],
   tokenKeySecretId: [refresherEnv.tokenKeySecretId, text],
   tokensAtRest: [refresherEnv.tokensAtRest, z.enum(['sealed', 'plain'])],
   providerSecretPrefix: [refresherEnv.providerSecretPrefix, text],
@@ -39,7 +39,7 @@ const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
-const database = new SecretDatabase(secrets, env.databaseSecretId);
+const database = new FunctionDatabase(env.database, secrets);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Refreshes the integrations that a batch of messages asks for. */

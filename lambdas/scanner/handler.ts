@@ -1,17 +1,17 @@
 import { databaseEnv, scannerEnv } from '../contract.ts';
+import { FunctionDatabase } from '../database-access.ts';
 import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
-import { SecretDatabase } from '../secret-database.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
 import { parseScanRequest } from './request.ts';
 import { type ScanReport, scan } from './scan.ts';
 
 const env = readEnv({
-  databaseSecretId: [databaseEnv.secretId, text],
+  database: [databaseEnv.source, text],
   refreshQueueUrl: [scannerEnv.refreshQueueUrl, z.url()],
   thresholdQueueUrl: [scannerEnv.thresholdQueueUrl, z.url()],
   refreshWindowSeconds: [scannerEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
@@ -21,7 +21,7 @@ const env = readEnv({
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
+const database = new FunctionDatabase(env.database, new SecretReader());
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 

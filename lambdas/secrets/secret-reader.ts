@@ -62,8 +62,10 @@ export class SecretUnusable extends Error {
 }
 
 /**
- * The database secret: the pooled and the direct URL, and the PEM certificates of the authority that signed the
- * server's, if it is none that Node knows. Throws `SecretUnusable` naming the field.
+ * The database secret, in either of two forms: `{"url", "directUrl", "ca"}`, the pooled and the direct URL and the PEM
+ * certificates of the authority that signed the server's, if it is none that is known; or what RDS puts into a
+ * secret, `{"host", "port", "username", "password", "dbname"}` (Secrets Manager User Guide, "JSON structure of
+ * database secrets"). Throws `SecretUnusable` naming the field.
  */
 export async function readDatabaseSecret(
   secrets: SecretReader,
@@ -72,13 +74,13 @@ export async function readDatabaseSecret(
   const value = await secrets.get(secretId);
   const fix = `Put {"url": "postgres://…", "directUrl": "postgres://…"} into the secret ${secretId}`;
   if (value === null) throw new SecretUnusable(`${fix}: it does not exist or is empty.`);
-  let document: { url?: unknown; directUrl?: unknown; ca?: unknown } | null;
+  let document: Readonly<Record<string, unknown>> | null;
   try {
     document = JSON.parse(value);
   } catch {
     throw new SecretUnusable(`${fix}: it is not JSON.`);
   }
-  const { url, directUrl = url, ca } = document ?? {};
+  const { url = urlFromParts(document ?? {}), directUrl = url, ca } = document ?? {};
   for (const [field, address] of Object.entries({ url, directUrl })) {
     if (typeof address !== 'string' || !/^postgres(ql)?:\/\//.test(address) || !URL.canParse(address)) {
       throw new SecretUnusable(`${fix}: ${field} is not a postgres:// URL.`);
@@ -88,4 +90,19 @@ export async function readDatabaseSecret(
     throw new SecretUnusable(`${fix}: ca is not a PEM certificate.`);
   }
   return { url: url as string, directUrl: directUrl as string, ca: ca as string | undefined };
+}
+
+/** The URL that RDS' own form stands for; `undefined` if it is not that form. */
+function urlFromParts({
+  host,
+  port = 5432,
+  username,
+  password,
+  dbname = 'postgres',
+}: Record<string, unknown>) {
+  if (![host, username, password, dbname].every((part) => typeof part === 'string')) return undefined;
+  const [user, secret, database] = [username, password, dbname].map((part) =>
+    encodeURIComponent(String(part)),
+  );
+  return `postgres://${user}:${secret}@${host}:${port}/${database}`;
 }

@@ -26,7 +26,7 @@ export class ProductStore {
   readonly #pool: pg.Pool;
 
   constructor(databaseUrl: string) {
-    this.#pool = new pg.Pool({ ...clientConfig(databaseUrl), max: 2 });
+    this.#pool = new pg.Pool({ ...clientConfig({ url: databaseUrl }), max: 2 });
     this.#pool.on('error', () => undefined);
   }
 

@@ -64,7 +64,7 @@ const queueUrl = (name: string) => `http://127.0.0.1:${sqs.port}/000000000000/${
 
 const environments = (): Record<Stage, Record<string, string>> => ({
   scanner: {
-    [databaseEnv.secretId]: 'database',
+    [databaseEnv.source]: 'database',
     [scannerEnv.refreshQueueUrl]: queueUrl('refresh'),
     [scannerEnv.thresholdQueueUrl]: queueUrl('threshold'),
     [scannerEnv.refreshWindowSeconds]: '600',
@@ -72,7 +72,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.eventRelayHoldSeconds]: '360',
   },
   refresher: {
-    [databaseEnv.secretId]: 'database',
+    [databaseEnv.source]: 'database',
     [refresherEnv.tokenKeySecretId]: 'token-key',
     [refresherEnv.tokensAtRest]: 'sealed',
     [refresherEnv.providerSecretPrefix]: 'providers/',
@@ -89,15 +89,16 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
   },
   notifier: {
-    [databaseEnv.secretId]: 'database',
+    [databaseEnv.source]: 'database',
     [notifierEnv.thresholdQueueUrl]: queueUrl('threshold'),
     [notifierEnv.senderEmail]: 'product@example.com',
+    [notifierEnv.configurationSet]: 'evergrant-test',
     [notifierEnv.productName]: 'Acme Flows',
     [notifierEnv.appBaseUrl]: 'https://app.example.com',
     [notifierEnv.reconnectPath]: '/integrations?reconnect={integrationId}',
     [notifierEnv.emailHoldSeconds]: '35',
   },
-  migrator: { [databaseEnv.secretId]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
+  migrator: { [databaseEnv.source]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
 });
 
 /** Loads a function as Lambda does: its module with its environment and no other. */
@@ -153,7 +154,11 @@ it('the notifier sends no email whose button would lead nowhere', async () => {
 describe.each<Stage>(['scanner', 'refresher', 'notifier', 'migrator'])(
   'the environment of the %s',
   (stage) => {
-    const optional: string[] = [notifierEnv.senderEmail, notifierEnv.appBaseUrl];
+    const optional: string[] = [
+      notifierEnv.senderEmail,
+      notifierEnv.configurationSet,
+      notifierEnv.appBaseUrl,
+    ];
 
     it('as it should be loads', async () => {
       expect(await load(stage)).toBeTypeOf('function');
@@ -414,7 +419,7 @@ describe('the refresher', () => {
     gone.port = '1';
     gone.password = 'canary-password';
     secrets.put('gone', { url: gone.href });
-    const refresh = await load('refresher', { [databaseEnv.secretId]: 'gone' });
+    const refresh = await load('refresher', { [databaseEnv.source]: 'gone' });
     const error = (await refresh(sqsEvent(refreshMessage(randomUUID())), context()).catch(
       (thrown: Error) => thrown,
     )) as Error;

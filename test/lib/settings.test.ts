@@ -14,7 +14,7 @@ const messageOf = (given: Record<string, unknown>) => {
 const lineOf = (given: Record<string, unknown>, name: string) =>
   messageOf(given)
     .split('\n')
-    .find((line) => line.startsWith(`- ${name}: `));
+    .find((line) => line.startsWith(`- ${name}: `) || line.startsWith(`- ${name}.`));
 
 describe('settings', () => {
   it('have the promised defaults', () => {
@@ -27,6 +27,7 @@ describe('settings', () => {
       rateLimitThreshold: 5,
       disconnectOnInvalidRefreshToken: false,
       tokensAtRest: 'sealed',
+      database: 'aurora',
     });
   });
 
@@ -53,7 +54,15 @@ describe('settings', () => {
     ['stage', 'Prod', /lower case/],
     ['stage', '', /lower case/],
     ['stage', 'a'.repeat(21), /20/],
+    ['database', 'mysql', /aurora/],
     ['databaseSecretName', 'a b', /name of a secret/],
+    ['databaseSecretName', 'product/postgres', /database=existing/],
+    ['vpcId', 'vpc', /id of a VPC/],
+    ['vpcId', 'vpc-0a1b2c3d', /database=existing/],
+    ['subnetIds', '', /subnet-/],
+    ['subnetIds', [], /subnet-|>=1/],
+    ['securityGroupIds', 'sg-0a1b2c3d, sg-1b2c3d4e', /commas/],
+    ['senderIdentity', 'mailbox', /address/],
     ['scanIntervalMinutes', 0, /1/],
     ['scanIntervalMinutes', 61, /60/],
     ['scanIntervalMinutes', 2.5, /whole number/],
@@ -96,6 +105,21 @@ describe('settings', () => {
 
   it('want an address for the button of an email', () => {
     expect(lineOf({ senderEmail: 'a@example.com' }, 'appBaseUrl')).toMatch(/needed with senderEmail/);
+  });
+
+  it('place functions in a VPC with all that belongs to it, or not at all', () => {
+    const vpc = {
+      vpcId: 'vpc-0a1b2c3d',
+      subnetIds: 'subnet-0a1b2c3d,subnet-1b2c3d4e',
+      securityGroupIds: ['sg-0a1b2c3d4e5f60718'],
+    };
+    expect(parseSettings({ database: 'existing', ...vpc })).toMatchObject({
+      subnetIds: ['subnet-0a1b2c3d', 'subnet-1b2c3d4e'],
+      securityGroupIds: ['sg-0a1b2c3d4e5f60718'],
+    });
+    for (const name of Object.keys(vpc)) {
+      expect(lineOf({ database: 'existing', ...vpc, [name]: undefined }, 'vpcId')).toMatch(/all three/);
+    }
   });
 
   it('name what is no setting at all', () => {

@@ -18,6 +18,7 @@ const synthesize = (given: Record<string, unknown> = {}) => {
   // Bundling is the business of the tests that run the bundles.
   const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
   const settings = parseSettings({
+    database: 'existing',
     senderEmail: 'product@mail.example.com',
     appBaseUrl: 'https://app.example.com',
     ...given,
@@ -99,14 +100,14 @@ describe('queues', () => {
     const byFunction = Object.fromEntries(
       mappings.map(([, { Properties }]) => [Properties.FunctionName.Ref, Properties]),
     );
-    for (const [stage, batch] of [
-      ['refresher', { BatchSize: 100, MaximumBatchingWindowInSeconds: 1 }],
-      ['notifier', { BatchSize: 1 }],
+    for (const [stage, concurrency, batch] of [
+      ['refresher', 5, { BatchSize: 100, MaximumBatchingWindowInSeconds: 1 }],
+      ['notifier', 2, { BatchSize: 1 }],
     ] as const) {
       const [id, { Properties }] = functionOf(stage);
       const mapping = byFunction[id]!;
       expect(mapping).toMatchObject({ ...batch, FunctionResponseTypes: ['ReportBatchItemFailures'] });
-      expect(mapping.ScalingConfig.MaximumConcurrency).toBe(10);
+      expect(mapping.ScalingConfig.MaximumConcurrency).toBe(concurrency);
       const queueId = mapping.EventSourceArn['Fn::GetAtt'][0];
       expect(resources[queueId]!.Properties.VisibilityTimeout).toBeGreaterThanOrEqual(
         6 * Properties.Timeout + (mapping.MaximumBatchingWindowInSeconds ?? 0),
@@ -237,6 +238,7 @@ describe('roles', () => {
 
   it('allow each function what it does and no more', () => {
     const always = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+    const connect = ['secretsmanager:GetSecretValue'];
     const read = ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'];
     const send = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'];
     const consume = [
@@ -247,10 +249,10 @@ describe('roles', () => {
       'sqs:ReceiveMessage',
     ];
     const expected = {
-      scanner: [...always, ...read, ...send],
+      scanner: [...always, ...connect, ...send],
       refresher: [...always, ...read, ...send, ...consume],
-      notifier: [...always, ...read, ...consume, 'ses:SendEmail'],
-      migrator: [...always, ...read],
+      notifier: [...always, ...connect, ...consume, 'ses:SendEmail'],
+      migrator: [...always, ...connect],
     };
     for (const stage of stages) {
       expect([...actionsOf(stage)].toSorted(), stage).toEqual([...new Set(expected[stage])].toSorted());

@@ -32,7 +32,7 @@ const run = (
   direction: 'up' | 'down' | 'status',
   count: number | null = null,
   from = directory,
-) => migrate({ directUrl: db.url }, from, { direction, count }, silentLogger());
+) => migrate({ url: db.url }, from, { direction, count }, silentLogger());
 const up = (db: TestDatabase) => run(db, 'up');
 const down = (db: TestDatabase, count = 99) => run(db, 'down', count);
 

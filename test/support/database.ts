@@ -90,7 +90,7 @@ export async function testDatabase({ empty = false } = {}): Promise<TestDatabase
   pool.on('error', () => {});
   const connections: PostgresConnection[] = [];
   const connection = () => {
-    const opened = new PostgresConnection(url);
+    const opened = new PostgresConnection({ url });
     connections.push(opened);
     return opened;
   };

@@ -22,7 +22,7 @@ const ask = (connection: PostgresConnection) => connection.query('SELECT 1 AS va
 describe('a connection', () => {
   it('is opened when first needed and kept', async () => {
     const before = proxy.connections;
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     expect(proxy.connections).toBe(before);
     for (let i = 0; i < 3; i += 1) expect(await ask(connection)).toEqual([one]);
     expect(proxy.connections).toBe(before + 1);
@@ -51,7 +51,7 @@ describe('a connection', () => {
   });
 
   it('fails the statement under way, and nothing else, when the network breaks', async () => {
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     await ask(connection);
     const slow = connection.query('SELECT pg_sleep(20)', []).catch((error: Error) => error);
     await expect
@@ -68,7 +68,7 @@ describe('a connection', () => {
   });
 
   it('survives breaking while nothing is under way', async () => {
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     await ask(connection);
     proxy.cut();
     proxy.restore();
@@ -77,7 +77,7 @@ describe('a connection', () => {
   });
 
   it('is not used again after a statement timed out: a late answer belongs to nobody', async () => {
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     await ask(connection);
     const before = proxy.connections;
     const slow = connection.query('SELECT pg_sleep(20)', []).catch((error: Error) => error);
@@ -90,7 +90,7 @@ describe('a connection', () => {
 
   it('stays in use after the server refused a statement', async () => {
     const before = proxy.connections;
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     await expect(connection.query('SELECT $1::uuid', ['x'])).rejects.toMatchObject({ code: '22P02' });
     expect(await ask(connection)).toEqual([one]);
     expect(proxy.connections).toBe(before + 1);
@@ -113,7 +113,7 @@ describe('a connection', () => {
   ])('is unavailable when %s, and says no password', async (_, change) => {
     const address = new URL(db.url);
     address.password = 'canary-password';
-    const connection = new PostgresConnection(change(address).href);
+    const connection = new PostgresConnection({ url: change(address).href });
     const error = (await ask(connection).catch((thrown: Error) => thrown)) as Error;
     expect(error).toBeInstanceOf(DatabaseUnavailable);
     expect(error).toMatchObject({ code: 'database_unavailable' });
@@ -130,15 +130,15 @@ describe('TLS', () => {
     ['postgres://u:p@db.example.com/app?sslmode=prefer&sslrootcert=/x', { rejectUnauthorized: true }],
     ['postgres://u:p@127.0.0.1/app?sslmode=disable', false],
   ])('of %s is %j', (url, ssl) => {
-    expect(clientConfig(url).ssl).toEqual(ssl);
+    expect(clientConfig({ url }).ssl).toEqual(ssl);
     // The driver reads the URL as well, and an ssl parameter there would win.
-    expect(new pg.Client(clientConfig(url)).ssl).toEqual(ssl);
+    expect(new pg.Client(clientConfig({ url })).ssl).toEqual(ssl);
   });
 
   it('keeps the other parameters of the URL', () => {
-    const { connectionString } = clientConfig(
-      'postgres://u:p@host/app?sslmode=disable&application_name=evergrant',
-    );
+    const { connectionString } = clientConfig({
+      url: 'postgres://u:p@host/app?sslmode=disable&application_name=evergrant',
+    });
     expect(connectionString).toBe('postgres://u:p@host/app?application_name=evergrant');
   });
 });

@@ -490,7 +490,7 @@ describe('an operator’s fault', () => {
 describe('a commit that meets trouble', () => {
   it('is tried again until Postgres is back: the new token is not lost', async () => {
     const proxy = await startProxy(Number(new URL(db.url).port));
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     const row = await sealedRow('rotating');
     const failing = await sealedRow('failing');
     await claim();
@@ -520,7 +520,7 @@ describe('a commit that meets trouble', () => {
 
   it('is given up at the last moment, and said so without a token', async () => {
     const proxy = await startProxy(Number(new URL(db.url).port));
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     const row = await sealedRow('canary-old');
     await claim();
     let remaining = plenty;
@@ -546,7 +546,7 @@ describe('a commit that meets trouble', () => {
 
   it('that hangs is given up while there is time to say so', async () => {
     const proxy = await startProxy(Number(new URL(db.url).port));
-    const connection = new PostgresConnection(through(proxy, db.url));
+    const connection = new PostgresConnection({ url: through(proxy, db.url) });
     const row = await sealedRow();
     await claim();
     let deadlineMs = performance.now() + plenty;

@@ -37,10 +37,21 @@ describe('the database secret', () => {
     });
   });
 
+  it('may be what RDS itself puts into a secret', async () => {
+    const parts = { engine: 'postgres', host: 'db.example', port: 5433, username: 'u@1', password: 'p/#?' };
+    const expected = 'postgres://u%401:p%2F%23%3F@db.example:5433';
+    expect(await read({ ...parts, dbname: 'product' })).toMatchObject({
+      url: `${expected}/product`,
+      directUrl: `${expected}/product`,
+    });
+    expect((await read(parts)).url).toBe(`${expected}/postgres`);
+  });
+
   it.each([
     ['it is not JSON', 'postgres://u:canary@h/d'],
     ['url is not a postgres:// URL', { url: 'mysql://u:canary@h/d' }],
     ['url is not a postgres:// URL', {}],
+    ['url is not a postgres:// URL', { host: 'db.example', username: 'u' }],
     ['directUrl is not a postgres:// URL', { url, directUrl: 'canary' }],
     ['ca is not a PEM certificate', { url, ca: 'canary' }],
   ])('says what to mend: %s', async (problem, value) => {
@@ -59,10 +70,15 @@ describe('the database secret', () => {
 
 describe('connecting', () => {
   it('verifies TLS whatever the URL asks for, against the given authority, unless it is switched off', () => {
-    expect(clientConfig(`${url}?sslmode=no-verify`).ssl).toEqual({ rejectUnauthorized: true });
-    expect(clientConfig(`${url}?sslmode=require`, pem).ssl).toEqual({ rejectUnauthorized: true, ca: pem });
-    expect(clientConfig(`${url}?sslmode=disable`).ssl).toBe(false);
-    expect(clientConfig(`${url}?sslmode=require&sslrootcert=/x`).connectionString).not.toContain('ssl');
+    expect(clientConfig({ url: `${url}?sslmode=no-verify` }).ssl).toEqual({ rejectUnauthorized: true });
+    expect(clientConfig({ url: `${url}?sslmode=require`, ca: pem }).ssl).toEqual({
+      rejectUnauthorized: true,
+      ca: [pem],
+    });
+    expect(clientConfig({ url: `${url}?sslmode=disable` }).ssl).toBe(false);
+    expect(clientConfig({ url: `${url}?sslmode=require&sslrootcert=/x` }).connectionString).not.toContain(
+      'ssl',
+    );
   });
 });
 
