@@ -29,6 +29,12 @@ export class EvergrantStack extends Stack {
         'No senderEmail is set: users are told in the app only, and nobody gets an email when only they can help. Set senderEmail and appBaseUrl.',
       );
     }
+    if (!settings.scanning) {
+      Annotations.of(this).addWarningV2(
+        'evergrant:not-scanning',
+        'scanning is false: nothing is refreshed but by hand. Set it to true when no other refresher runs any more.',
+      );
+    }
     const database = createDatabase(this, 'Database', settings);
     const secrets = new Secrets(this, 'Secrets', settings.stage);
     const { senderEmail } = settings;

@@ -39,6 +39,7 @@ export class Scanner extends Construct {
     this.rule = new Rule(this, 'Schedule', {
       description: 'Evergrant: scans for integrations whose token is about to expire',
       schedule: Schedule.rate(interval),
+      enabled: settings.scanning,
       targets: [new LambdaFunction(this.function, { retryAttempts: 0, maxEventAge: interval })],
     });
     const reason =

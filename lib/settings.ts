@@ -41,7 +41,8 @@ function isPlainPath(path: string): boolean {
   return URL.parse(filled, 'http://app')?.href === `http://app${filled}`;
 }
 
-const schema = z
+/** All settings; their names, defaults and limits. */
+export const settingsSchema = z
   .strictObject({
     /** Tells several systems in one account apart: part of the stack's name and of its secrets' names. */
     stage: z
@@ -69,6 +70,8 @@ const schema = z
     securityGroupIds: ids('sg'),
     /** The rule's rhythm. */
     scanIntervalMinutes: whole(1, 60).default(5),
+    /** Whether the rule fires; `false` while another refresher still runs beside it. Scans by hand always work. */
+    scanning: flag.default(true),
     /** A token is due when it expires within this time. */
     refreshWindowSeconds: whole(60, 30 * 86_400).default(600),
     /** Between two attempts on a failing integration, spread by half either way; by default the scan interval. */
@@ -151,7 +154,7 @@ const schema = z
   });
 
 /** Everything that can be set about a stack. Each is a context value: `cdk.json` or `-c name=value`. */
-export type Settings = z.infer<typeof schema>;
+export type Settings = z.infer<typeof settingsSchema>;
 
 /** The settings contradict the schema. The message has one line per problem, each naming setting and fix. */
 export class SettingsError extends Error {
@@ -161,7 +164,7 @@ export class SettingsError extends Error {
 
 /** Checks settings and fills in defaults. Throws `SettingsError` with all problems at once. */
 export function parseSettings(given: Readonly<Record<string, unknown>>): Settings {
-  const parsed = schema.safeParse(given);
+  const parsed = settingsSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(
     (issue) => `- ${issue.path.join('.') || 'settings'}: ${issue.message}`,

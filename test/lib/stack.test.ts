@@ -348,6 +348,10 @@ describe('the schedule', () => {
     });
   });
 
+  it('may be switched off while another refresher runs', () => {
+    synthesize({ scanning: 'false' }).hasResourceProperties('AWS::Events::Rule', { State: 'DISABLED' });
+  });
+
   it('may be every minute', () => {
     synthesize({ scanIntervalMinutes: 1 }).hasResourceProperties('AWS::Events::Rule', {
       ScheduleExpression: 'rate(1 minute)',
