@@ -36,7 +36,7 @@ export class EvergrantStack extends Stack {
       );
     }
     const database = createDatabase(this, 'Database', settings);
-    const secrets = new Secrets(this, 'Secrets', settings.stage);
+    const secrets = new Secrets(this, 'Secrets', settings);
     const { senderEmail } = settings;
     const email = senderEmail
       ? new Email(this, 'Email', { sender: senderEmail, identity: settings.senderIdentity })

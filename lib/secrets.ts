@@ -1,23 +1,30 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
+import type { Settings } from './settings.ts';
 
 /** The secrets of one stage. Each grant gives a function the permission and the environment variable together. */
 export class Secrets extends Construct {
-  readonly tokenKey: Secret;
+  readonly tokenKey: ISecret;
   /** Names of the providers' secrets begin with this; the operator creates one per provider. */
   readonly providerPrefix: string;
 
-  constructor(scope: Construct, id: string, stage: string) {
+  constructor(scope: Construct, id: string, { stage, tokenKeySecretName }: Settings) {
     super(scope, id);
     const prefix = `evergrant/${stage}`;
     this.providerPrefix = `${prefix}/providers/`;
-    this.tokenKey = new Secret(this, 'TokenKey', {
-      secretName: `${prefix}/token-key`,
+    this.tokenKey = tokenKeySecretName
+      ? Secret.fromSecretNameV2(this, 'KeptTokenKey', tokenKeySecretName)
+      : this.#createTokenKey(`${prefix}/token-key`);
+  }
+
+  #createTokenKey(secretName: string): Secret {
+    const tokenKey = new Secret(this, 'TokenKey', {
+      secretName,
       description: 'Keys that seal tokens at rest: {"current": 64 hex digits, "previous": [...]}',
       generateSecretString: {
         secretStringTemplate: JSON.stringify({ previous: [] }),
@@ -32,10 +39,11 @@ export class Secrets extends Construct {
       // Without the key every sealed token is lost, and with it every connection.
       removalPolicy: RemovalPolicy.RETAIN,
     });
-    acknowledge(this.tokenKey, {
+    acknowledge(tokenKey, {
       'AwsSolutions-SMG4':
         'An operator rotates the key when there is reason to; the old one has to stay until each row has been sealed anew, which no schedule knows.',
     });
+    return tokenKey;
   }
 
   grantTokenKey(reader: LambdaFunction): void {

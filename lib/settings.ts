@@ -7,6 +7,7 @@ const whole = (minimum: number, maximum: number) =>
     .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: 'must be a whole number' })
     .pipe(z.number().int('must be a whole number').min(minimum).max(maximum));
 const count = whole(1, 1_000);
+const secretName = z.string().regex(/^[\w/+=.@-]{1,512}$/, 'must be the name of a secret');
 
 /** What CloudWatch Logs offers (PutRetentionPolicy). */
 const retentionDays = [
@@ -55,10 +56,7 @@ export const settingsSchema = z
      */
     database: z.enum(['aurora', 'aurora-in-vpc', 'existing']).default('aurora'),
     /** Secrets Manager secret of an existing Postgres; by default `evergrant/<stage>/database`. */
-    databaseSecretName: z
-      .string()
-      .regex(/^[\w/+=.@-]{1,512}$/, 'must be the name of a secret')
-      .optional(),
+    databaseSecretName: secretName.optional(),
     /** Where functions must run to reach an existing Postgres; outside of any VPC by default. */
     vpcId: z
       .string()
@@ -84,6 +82,8 @@ export const settingsSchema = z
     disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
     /** `plain` is for a product that reads the token columns itself and cannot open a JWE yet. */
     tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),
+    /** A secret with the token key that is there already, such as an earlier deployment's; by default the stack makes one. */
+    tokenKeySecretName: secretName.optional(),
     /** Address that emails come from; without it only the app tells users. */
     senderEmail: z.email('must be an email address').optional(),
     /**

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseSettings, SettingsError, settingsFromContext } from '../../lib/settings.ts';
+import { parseSettings, SettingsError, settingsFromContext, settingsSchema } from '../../lib/settings.ts';
 
 const messageOf = (given: Record<string, unknown>) => {
   try {
@@ -119,6 +121,19 @@ describe('settings', () => {
     });
     for (const name of Object.keys(vpc)) {
       expect(lineOf({ database: 'existing', ...vpc, [name]: undefined }, 'vpcId')).toMatch(/all three/);
+    }
+  });
+
+  it('stand in the deploy guide, all of them and no others, with their defaults', () => {
+    const guide = readFileSync(path.join(import.meta.dirname, '..', '..', 'docs', 'deploy.md'), 'utf8');
+    const table = guide.slice(guide.indexOf('## Settings'), guide.indexOf('## After the deployment'));
+    const rows = [...table.matchAll(/^\| (`.+?) \| (.+?) \|/gm)];
+    const named = rows.flatMap(([, names = '']) => [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+    expect(named.toSorted()).toEqual(Object.keys(settingsSchema.shape).toSorted());
+    const defaults: Record<string, unknown> = parseSettings({});
+    for (const [, name = '', written = ''] of rows) {
+      const value = defaults[name.replaceAll('`', '')];
+      if (value !== undefined) expect(written.replaceAll('`', ''), name).toBe(String(value));
     }
   });
 

@@ -116,6 +116,20 @@ describe('queues', () => {
   });
 });
 
+describe('in a new account', () => {
+  it('ten concurrent executions are enough, and none is reserved', () => {
+    const fromQueues = ofType('AWS::Lambda::EventSourceMapping').map(
+      ([, { Properties }]) => Properties.ScalingConfig.MaximumConcurrency as number,
+    );
+    const scanner = 1;
+    const byHand = 2;
+    expect(fromQueues.reduce((sum, each) => sum + each, scanner + byHand)).toBeLessThanOrEqual(10);
+    for (const [, { Properties }] of ofType('AWS::Lambda::Function')) {
+      expect(Properties).not.toHaveProperty('ReservedConcurrentExecutions');
+    }
+  });
+});
+
 describe('functions', () => {
   it('run on Node 24, for as long as they may', () => {
     const timeouts = {
@@ -295,6 +309,13 @@ describe('secrets', () => {
         ExcludeCharacters: 'ghijklmnopqrstuvwxyz',
       }),
     });
+  });
+
+  it('of the token key may be one that is there already', () => {
+    const kept = synthesize({ tokenKeySecretName: 'evergrant/old/token-key' });
+    kept.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    expect(JSON.stringify(kept.toJSON())).toContain('secret:evergrant/old/token-key');
+    kept.hasOutput('TokenKeySecret', { Value: 'evergrant/old/token-key' });
   });
 
   it('hold no value in the template', () => {
