@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { databaseEnv, notifierEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
+import { databaseEnv, metricNames, notifierEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
 import { claimDue } from '../../lambdas/postgres/claim-due.ts';
 import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { startSecrets } from '../support/aws.ts';
@@ -260,7 +260,69 @@ describe('the scanner', () => {
     expect(bodiesOn('threshold')).toEqual([]);
   });
 
+  it('by hand takes one integration by its id, due or not, and nothing else', async () => {
+    await db.insertIntegration();
+    await db.insertEvent();
+    const wanted = await db.insertIntegration({ expiresIn: 86_400 });
+    const scan = await load('scanner');
+    const one = { integration: wanted.id, verbose: true };
+    const listed = {
+      integrations: [
+        {
+          id: wanted.id,
+          provider: 'acme',
+          expiresAt: wanted.expires_at!.toISOString(),
+          expiresInSeconds: expect.any(Number),
+        },
+      ],
+    };
+    const counts = { enqueued: 0, released: 0, left: 0, eventsRelayed: 0 };
+    expect(await scan({ ...one, dryRun: true }, context())).toEqual({
+      dryRun: true,
+      claimed: 1,
+      ...counts,
+      ...listed,
+    });
+    expect(await db.integration(wanted.id)).toEqual(wanted);
+    expect(await scan(one, context())).toEqual({
+      dryRun: false,
+      claimed: 1,
+      ...counts,
+      enqueued: 1,
+      ...listed,
+    });
+    expect(bodiesOn('refresh')).toEqual([refreshMessage(wanted.id)]);
+    expect(bodiesOn('threshold')).toEqual([]);
+    // Held now: a second request leaves it alone.
+    expect(await scan(one, context())).toEqual({ dryRun: false, claimed: 0, ...counts, integrations: [] });
+    expect(await scan({ ...one, dryRun: true, verbose: false }, context())).toEqual({
+      dryRun: true,
+      claimed: 0,
+      ...counts,
+    });
+    // The alarm for scans that have fallen silent counts this metric.
+    expect(output.join('')).not.toContain(metricNames.claimed);
+    await scan({}, context());
+    expect(output.join('')).toContain(metricNames.claimed);
+  });
+
+  it('by hand gives up the claim of one integration whose message nobody took', async () => {
+    const { id } = await db.insertIntegration({ expiresIn: 86_400 });
+    const lost = await load('scanner', { [scannerEnv.refreshQueueUrl]: queueUrl('nowhere') });
+    expect(await lost({ integration: id }, context())).toMatchObject({
+      claimed: 1,
+      enqueued: 0,
+      released: 1,
+    });
+    expect(await (await load('scanner'))({ integration: id }, context())).toMatchObject({ enqueued: 1 });
+  });
+
   it.each<[string, object]>([
+    ['integration', { integration: 'all' }],
+    ['integration', { integration: 7 }],
+    ['integration', { integration: '' }],
+    ['integration', { integration: '00000000-0000-0000-0000-000000000000', provider: 'acme' }],
+    ['integration', { integration: '00000000-0000-0000-0000-000000000000', limit: 1 }],
     ['limit', { limit: 0 }],
     ['limit', { limit: 1.5 }],
     ['limit', { limit: '10' }],
