@@ -5,6 +5,7 @@ import { Dashboard } from './dashboard.ts';
 import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
+import { Operator } from './operator.ts';
 import { Refresher } from './refresher.ts';
 import { Scanner } from './scanner.ts';
 import { Secrets } from './secrets.ts';
@@ -43,6 +44,7 @@ export class EvergrantStack extends Stack {
     });
     const notifier = new Notifier(this, 'Notifier', { secrets, settings, timing, thresholdQueue });
     migrator.runsBefore(scanner, refresher, notifier);
+    const operator = new Operator(this, 'Operator', { secrets, settings, timing });
     const functions = {
       scanner: scanner.function,
       refresher: refresher.function,
@@ -65,6 +67,7 @@ export class EvergrantStack extends Stack {
       RefresherFunction: refresher.function.functionName,
       NotifierFunction: notifier.function.functionName,
       MigratorFunction: migrator.function.functionName,
+      OperatorFunction: operator.function.functionName,
       AlarmTopicArn: topic.topicArn,
       DashboardName: dashboard.name,
       DatabaseSecret: secrets.database.secretName,

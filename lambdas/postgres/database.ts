@@ -14,6 +14,14 @@ export class DatabaseUnavailable extends Error {
 /** For connecting and for each statement. None of ours takes long; one that does is better tried again. */
 const timeoutMs = 5_000;
 
+/** How statements travel: `loopback` and `plain` are both without TLS, the former on one machine. */
+export type Transport = 'tls' | 'loopback' | 'plain';
+
+export interface ConnectionOptions {
+  /** How long a statement is waited for, where that is not the usual time. */
+  readonly queryTimeoutMs?: number;
+}
+
 /**
  * How to connect to a URL. TLS is verified unless the URL says `sslmode=disable`, which is for databases on
  * the same machine. `ca`: PEM certificates of the authority to trust instead of those that Node knows.
@@ -39,14 +47,17 @@ export function clientConfig(url: string, ca?: string): pg.ClientConfig {
  * connection fails; whether it took effect is then unknown, and its caller decides.
  */
 export class PostgresConnection implements Database {
+  readonly transport: Transport;
   readonly #pool: pg.Pool;
 
-  constructor(url: string, ca?: string) {
+  constructor(url: string, ca?: string, { queryTimeoutMs = timeoutMs }: ConnectionOptions = {}) {
+    const config = clientConfig(url, ca);
+    this.transport = config.ssl ? 'tls' : isLoopback(new URL(url).hostname) ? 'loopback' : 'plain';
     this.#pool = new pg.Pool({
-      ...clientConfig(url, ca),
+      ...config,
       max: 1,
       // On the client's side: poolers refuse statement_timeout as a start-up parameter.
-      query_timeout: timeoutMs,
+      query_timeout: queryTimeoutMs,
       idleTimeoutMillis: 0,
       allowExitOnIdle: true,
     });
@@ -83,6 +94,10 @@ export class PostgresConnection implements Database {
   async end(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 /** The SQLSTATE that the server answered with; `null`: the error came from somewhere else. */
