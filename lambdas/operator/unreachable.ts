@@ -6,7 +6,7 @@ import { type Finding, failed } from './topic.ts';
 /** What kept the first statement from being answered. Holds no part of the database's URL or secret. */
 export function unreachable(error: unknown): Finding {
   if (error instanceof SecretUnusable) return failed('The database secret is not usable.', error.message);
-  if (error instanceof DatabaseUnavailable) return failed(error.message, fixOf(error.cause));
+  if (error instanceof DatabaseUnavailable) return failed(`${error.message}.`, fixOf(error.cause));
   const { name = '', code, sqlstate } = errorFields(error);
   if (sqlstate !== undefined) {
     return failed(

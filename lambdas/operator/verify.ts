@@ -75,7 +75,7 @@ function incomplete(error: unknown, { role }: ServerFacts): Finding {
   switch (state) {
     case null:
       return error instanceof DatabaseUnavailable
-        ? notChecked(error.message, 'Run verify again when the database is back.')
+        ? notChecked(`${error.message}.`, 'Run verify again when the database is back.')
         : notChecked(
             `There was no answer: ${error instanceof Error ? error.message : typeof error}.`,
             'Run verify again; if it says the same, look for what slows the database down.',

@@ -8,7 +8,7 @@ const statement = `
 SELECT count(*)::int AS users, count(*) FILTER (WHERE trim(coalesce(recipient.email, '')) = '')::int AS unreachable
 FROM (
   SELECT DISTINCT user_id
-  FROM (SELECT user_id FROM integrations WHERE status = 'connected' AND user_id IS NOT NULL LIMIT $1) AS some
+  FROM (SELECT user_id FROM integrations WHERE status = 'connected' AND user_id IS NOT NULL LIMIT $1) AS sample
 ) AS connected
 LEFT JOIN LATERAL (
   SELECT email FROM evergrant.users WHERE id = connected.user_id ORDER BY email LIMIT 1
