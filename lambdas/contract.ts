@@ -12,7 +12,7 @@ export const databaseEnv = {
   source: 'DATABASE_SOURCE',
 } as const;
 
-/** Folder of the SQL files inside the migrator's bundle. */
+/** Folder of the SQL files inside the bundles of the migrator and of the operator function. */
 export const migrationsFolder = 'migrations';
 
 export const scannerEnv = {
@@ -48,6 +48,15 @@ export const notifierEnv = {
   appBaseUrl: 'APP_BASE_URL',
   reconnectPath: 'RECONNECT_PATH',
   emailHoldSeconds: 'EMAIL_HOLD_SECONDS',
+} as const;
+
+export const operatorEnv = {
+  tokenKeySecretId: 'TOKEN_KEY_SECRET_ID',
+  providerSecretPrefix: 'PROVIDER_SECRET_PREFIX',
+  refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
+  scanIntervalSeconds: 'SCAN_INTERVAL_SECONDS',
+  /** Not set: the notifier sends no email. */
+  senderEmail: 'SENDER_EMAIL',
 } as const;
 
 /** Namespace and names of the CloudWatch metrics; the dimensions stand beside each name. */

@@ -7,6 +7,7 @@ import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Email } from './email.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
+import { Operator } from './operator.ts';
 import { Refresher } from './refresher.ts';
 import { Scanner } from './scanner.ts';
 import { Secrets } from './secrets.ts';
@@ -69,6 +70,7 @@ export class EvergrantStack extends Stack {
     });
     const notifier = new Notifier(this, 'Notifier', { database, settings, timing, thresholdQueue, email });
     migrator.runsBefore(scanner, refresher, notifier);
+    const operator = new Operator(this, 'Operator', { database, secrets, settings, timing });
     const functions = {
       scanner: scanner.function,
       refresher: refresher.function,
@@ -91,6 +93,7 @@ export class EvergrantStack extends Stack {
       RefresherFunction: refresher.function.functionName,
       NotifierFunction: notifier.function.functionName,
       MigratorFunction: migrator.function.functionName,
+      OperatorFunction: operator.function.functionName,
       AlarmTopicArn: topic.topicArn,
       DashboardName: dashboard.name,
       ScheduleRule: scanner.rule.ruleName,

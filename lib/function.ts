@@ -12,7 +12,7 @@ const projectRoot = join(import.meta.dirname, '..');
 
 export interface StageFunctionProps {
   /** Folder under `lambdas/` whose `handler.ts` this function runs. */
-  readonly stage: 'scanner' | 'refresher' | 'notifier' | 'migrator';
+  readonly stage: 'scanner' | 'refresher' | 'notifier' | 'migrator' | 'operator';
   readonly description: string;
   readonly memoryMb: number;
   readonly timeoutSeconds: number;

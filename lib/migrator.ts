@@ -1,12 +1,9 @@
-import { join } from 'node:path';
 import { Duration } from 'aws-cdk-lib';
 import { Trigger } from 'aws-cdk-lib/triggers';
 import { Construct } from 'constructs';
-import { migrationsFolder } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
+import { bundledMigrations } from './migrations.ts';
 import type { StageProps } from './stage.ts';
-
-const sources = join(import.meta.dirname, '..', 'migrations');
 
 /** Brings the database to this version's schema on each deployment that changes it, before what needs it. */
 export class Migrator extends Construct {
@@ -27,12 +24,8 @@ export class Migrator extends Construct {
       logRetentionDays: props.settings.logRetentionDays,
       database: props.database,
       environment: {},
-      // In the bundle, so that a new migration is a new version, which is what the trigger waits for.
-      commandHooks: {
-        beforeBundling: () => [],
-        beforeInstall: () => [],
-        afterBundling: (_, outputDir) => [`cp -R "${sources}" "${join(outputDir, migrationsFolder)}"`],
-      },
+      // A new migration is a new version, which is what the trigger waits for.
+      commandHooks: bundledMigrations,
     });
     this.#trigger = new Trigger(this, 'OnDeploy', {
       handler: this.function,

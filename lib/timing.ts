@@ -6,6 +6,7 @@ export interface Timing {
   readonly refresherTimeout: number;
   readonly notifierTimeout: number;
   readonly migratorTimeout: number;
+  readonly operatorTimeout: number;
   /** How long received messages stay hidden from other consumers. */
   readonly refreshVisibility: number;
   readonly thresholdVisibility: number;
@@ -34,6 +35,7 @@ export function timingOf(settings: Settings): Timing {
     refresherTimeout,
     notifierTimeout,
     migratorTimeout: 900,
+    operatorTimeout: 60,
     refreshVisibility,
     thresholdVisibility: visibilityFactor * notifierTimeout,
     // Lapses just before the next scan: what a crash left claimed is claimed again then, and not a scan later.

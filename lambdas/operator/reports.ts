@@ -6,7 +6,8 @@
 export type OperatorRequest =
   | { readonly ask: 'status' }
   | { readonly ask: 'history'; readonly integrationId: string }
-  | { readonly ask: 'verify' };
+  | { readonly ask: 'verify' }
+  | { readonly ask: 'keys' };
 
 /** Health of one provider's integrations. */
 export interface ProviderStatus {
@@ -17,7 +18,7 @@ export interface ProviderStatus {
   readonly expired: number;
   /** Of these: due now and claimed by nobody. */
   readonly due: number;
-  /** Of these: an attempt or a claim is under way. */
+  /** Of these: nobody claims them now: a claim or an attempt is under way, or the delay after a failure runs. */
   readonly held: number;
   /** Of these: the latest attempts failed, for now (transient) or because the provider refused (permanent). */
   readonly failingTransient: number;
@@ -117,4 +118,11 @@ export interface Check {
 
 export interface VerifyReport {
   readonly checks: readonly Check[];
+}
+
+/** Which keys the stored refresh and access tokens are sealed with, of rows of any status. */
+export interface KeysReport {
+  readonly keys: readonly { readonly keyId: string; readonly tokens: number }[];
+  /** Tokens that are not sealed. */
+  readonly plain: number;
 }

@@ -24,6 +24,14 @@ export interface DatabaseAddress {
   readonly password?: (() => Promise<string>) | undefined;
 }
 
+/** How statements travel: `loopback` and `plain` are both without TLS, the former on one machine. */
+export type Transport = 'tls' | 'loopback' | 'plain';
+
+export interface ConnectionOptions {
+  /** How long a statement is waited for, where that is not the usual time. */
+  readonly queryTimeoutMs?: number;
+}
+
 /**
  * How to connect to an address. TLS is verified unless the URL says `sslmode=disable`, which is for databases on
  * the same machine.
@@ -50,14 +58,17 @@ export function clientConfig({ url, ca, password }: DatabaseAddress): pg.ClientC
  * connection fails; whether it took effect is then unknown, and its caller decides.
  */
 export class PostgresConnection implements Database {
+  readonly transport: Transport;
   readonly #pool: pg.Pool;
 
-  constructor(address: DatabaseAddress) {
+  constructor(address: DatabaseAddress, { queryTimeoutMs = timeoutMs }: ConnectionOptions = {}) {
+    const config = clientConfig(address);
+    this.transport = config.ssl ? 'tls' : isLoopback(new URL(address.url).hostname) ? 'loopback' : 'plain';
     this.#pool = new pg.Pool({
-      ...clientConfig(address),
+      ...config,
       max: 1,
       // On the client's side: poolers refuse statement_timeout as a start-up parameter.
-      query_timeout: timeoutMs,
+      query_timeout: queryTimeoutMs,
       idleTimeoutMillis: 0,
       allowExitOnIdle: true,
     });
@@ -94,6 +105,10 @@ export class PostgresConnection implements Database {
   async end(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 /** The SQLSTATE that the server answered with; `null`: the error came from somewhere else. */

@@ -6,6 +6,8 @@ export interface ScanRequest {
   readonly provider: string | null;
   /** At most so many integrations; `null`: all that are due. */
   readonly limit: number | null;
+  /** Only this integration, whether it is due or not; `null`: those that are due. */
+  readonly integration: string | null;
   /** Show what would be claimed and change nothing. */
   readonly dryRun: boolean;
   /** Answer with the list of integrations, not only with counts. */
@@ -18,7 +20,7 @@ export class ScanRequestInvalid extends Error {
   readonly code = 'scan_request_invalid';
 }
 
-const manual = z.strictObject({
+const fields = z.strictObject({
   provider: z._default(
     z.nullable(
       z
@@ -38,9 +40,20 @@ const manual = z.strictObject({
     ),
     null,
   ),
+  integration: z._default(z.nullable(z.guid({ error: 'must be the id (a UUID) of an integration' })), null),
   dryRun: z._default(z.boolean({ error: 'must be true or false' }), false),
   verbose: z._default(z.boolean({ error: 'must be true or false' }), false),
 });
+
+const manual = fields.check(
+  z.refine(
+    ({ integration, provider, limit }) => integration === null || (provider === null && limit === null),
+    {
+      path: ['integration'],
+      error: 'must stand without provider and limit: it names the one integration that is wanted',
+    },
+  ),
+);
 
 /** Reads the event that invoked the scanner: the schedule's, or a manual one. Throws `ScanRequestInvalid`. */
 export function parseScanRequest(event: unknown): ScanRequest {
@@ -48,7 +61,7 @@ export function parseScanRequest(event: unknown): ScanRequest {
   const parsed = manual.safeParse(given);
   if (parsed.success) return parsed.data;
   throw new ScanRequestInvalid(
-    `${problemsOf(parsed.error, 'the event')}. A manual scan takes {"provider", "limit", "dryRun", "verbose"}, all optional.`,
+    `${problemsOf(parsed.error, 'the event')}. A manual scan takes {"provider", "limit", "dryRun", "verbose"} or {"integration", "dryRun", "verbose"}, all optional.`,
   );
 }
 

@@ -2,8 +2,11 @@ import { metricNames, type RefreshMessage, type ThresholdEventMessage } from '..
 import type { Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
+import { claimOne } from '../postgres/claim-one.ts';
+import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
 import type { Database } from '../postgres/database.ts';
+import { findClaimable } from '../postgres/find-claimable.ts';
 import { listDue } from '../postgres/list-due.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
@@ -40,8 +43,9 @@ export interface ScanReport {
   readonly integrations?: readonly {
     id: string;
     provider: string;
-    expiresAt: string;
-    expiresInSeconds: number;
+    /** `null`, here and below: the row says no moment. Only an integration that was asked for by id may lack it. */
+    expiresAt: string | null;
+    expiresInSeconds: number | null;
   }[];
 }
 
@@ -54,9 +58,32 @@ const relayLimit = 500;
 /** Kept back from the deadline for one more chunk with its messages, and for giving up claims. */
 const reserveMs = 10_000;
 
-/** Claims all that is due, most urgent first, and asks the refreshers for each; relays what the outbox holds. */
+/**
+ * Claims all that is due, most urgent first, and asks the refreshers for each; relays what the outbox holds.
+ * A request for one integration claims it whether it is due or not, and does nothing else.
+ */
 export async function scan(parts: ScanParts, request: ScanRequest): Promise<ScanReport> {
+  if (request.integration !== null) return scanOne(parts, request.integration, request);
   return request.dryRun ? dryRun(parts, request) : claimAndEnqueue(parts, request);
+}
+
+/** Counts for no metric: that somebody asked for one integration does not say that scans go well. */
+async function scanOne(parts: ScanParts, id: string, { dryRun, verbose }: ScanRequest): Promise<ScanReport> {
+  const { database, settings, logger } = parts;
+  const claim = dryRun ? null : await claimOne(database, { id, holdSeconds: settings.claimHoldSeconds });
+  const found = dryRun ? await findClaimable(database, id) : claim;
+  const enqueued = claim === null ? 0 : await enqueue(parts, [claim]);
+  const claimed = found === null ? 0 : 1;
+  if (!dryRun) logger.info('scanned one', { integrationId: id, claimed, enqueued });
+  return {
+    dryRun,
+    claimed,
+    enqueued,
+    released: claim === null ? 0 : claimed - enqueued,
+    left: 0,
+    eventsRelayed: 0,
+    ...(verbose && { integrations: found === null ? [] : [shown(found)] }),
+  };
 }
 
 async function dryRun(
@@ -145,10 +172,12 @@ async function claimAndEnqueue(
   };
 }
 
+type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;
+
 /** Sends a chunk's messages; claims whose message was refused are given up. Returns how many were sent. */
 async function enqueue(
   { database, refreshQueue, logger }: ScanParts,
-  chunk: readonly ClaimedIntegration[],
+  chunk: readonly Claim[],
 ): Promise<number> {
   const refused = await refreshQueue.send(
     chunk.map(({ id, provider }) => ({
@@ -160,7 +189,7 @@ async function enqueue(
     logger.error('messages refused by the refresh queue', { count: refused.length });
     await releaseClaims(
       database,
-      refused.map((index) => chunk[index] as ClaimedIntegration),
+      refused.map((index) => chunk[index] as Claim),
     );
   }
   return chunk.length - refused.length;
@@ -183,11 +212,11 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
   return eventIds.length - refused.length;
 }
 
-function shown(row: { id: string; provider: string; expires_at: Date; expires_in_seconds: number }) {
+function shown(row: ClaimableIntegration) {
   return {
     id: row.id,
     provider: row.provider,
-    expiresAt: row.expires_at.toISOString(),
-    expiresInSeconds: Math.round(row.expires_in_seconds),
+    expiresAt: row.expires_at?.toISOString() ?? null,
+    expiresInSeconds: row.expires_in_seconds === null ? null : Math.round(row.expires_in_seconds),
   };
 }

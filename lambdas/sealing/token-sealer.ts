@@ -21,7 +21,7 @@ export interface Sealer {
 }
 
 /** Marks our own tokens: providers issue `dir` JWEs as well (Auth0 does), and those are plain text to us. */
-const sealedType = 'evergrant+jwe';
+export const sealedType = 'evergrant+jwe';
 
 /** The token key secret is not what it must be. The message holds no key material. */
 export class TokenKeyError extends Error {
@@ -57,6 +57,16 @@ export class TokenSealer implements Sealer {
     const currentKeyId = await keyId(current);
     keys.set(currentKeyId, current);
     return new TokenSealer(keys, currentKeyId, current);
+  }
+
+  /** Ids of all keys that tokens can be opened with. */
+  get keyIds(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** Id of the key that tokens are sealed with. */
+  get currentKeyId(): string {
+    return this.#currentKeyId;
   }
 
   async seal(token: string, place: SealedPlace): Promise<string> {

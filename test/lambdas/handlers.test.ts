@@ -2,14 +2,22 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { databaseEnv, notifierEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
+import {
+  databaseEnv,
+  metricNames,
+  notifierEnv,
+  operatorEnv,
+  refresherEnv,
+  scannerEnv,
+} from '../../lambdas/contract.ts';
+import type { VerifyReport } from '../../lambdas/operator/reports.ts';
 import { claimDue } from '../../lambdas/postgres/claim-due.ts';
 import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../support/token-endpoint.ts';
 
-type Stage = 'scanner' | 'refresher' | 'notifier' | 'migrator';
+type Stage = 'scanner' | 'refresher' | 'notifier' | 'migrator' | 'operator';
 type Handler = (event: unknown, context: Context) => Promise<unknown>;
 
 let db: TestDatabase;
@@ -99,6 +107,15 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [notifierEnv.emailHoldSeconds]: '35',
   },
   migrator: { [databaseEnv.source]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
+  operator: {
+    [databaseEnv.source]: 'database',
+    [operatorEnv.tokenKeySecretId]: 'token-key',
+    [operatorEnv.providerSecretPrefix]: 'providers/',
+    [operatorEnv.refreshWindowSeconds]: '600',
+    [operatorEnv.scanIntervalSeconds]: '300',
+    [operatorEnv.senderEmail]: 'product@example.com',
+    LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..`,
+  },
 });
 
 /** Loads a function as Lambda does: its module with its environment and no other. */
@@ -151,13 +168,14 @@ it('the notifier sends no email whose button would lead nowhere', async () => {
   );
 });
 
-describe.each<Stage>(['scanner', 'refresher', 'notifier', 'migrator'])(
+describe.each<Stage>(['scanner', 'refresher', 'notifier', 'migrator', 'operator'])(
   'the environment of the %s',
   (stage) => {
     const optional: string[] = [
       notifierEnv.senderEmail,
       notifierEnv.configurationSet,
       notifierEnv.appBaseUrl,
+      operatorEnv.senderEmail,
     ];
 
     it('as it should be loads', async () => {
@@ -200,6 +218,8 @@ describe('numbers and words of the environment', () => {
     ['refresher', refresherEnv.thresholdQueueUrl, ''],
     ['notifier', notifierEnv.appBaseUrl, 'javascript:alert(1)'],
     ['notifier', notifierEnv.emailHoldSeconds, ' 35'],
+    ['operator', operatorEnv.scanIntervalSeconds, '5m'],
+    ['operator', operatorEnv.refreshWindowSeconds, '0'],
   ])('of the %s: %s may not be "%s"', async (stage, name, value) => {
     await expect(load(stage, { [name]: value })).rejects.toThrow(name);
   });
@@ -265,7 +285,69 @@ describe('the scanner', () => {
     expect(bodiesOn('threshold')).toEqual([]);
   });
 
+  it('by hand takes one integration by its id, due or not, and nothing else', async () => {
+    await db.insertIntegration();
+    await db.insertEvent();
+    const wanted = await db.insertIntegration({ expiresIn: 86_400 });
+    const scan = await load('scanner');
+    const one = { integration: wanted.id, verbose: true };
+    const listed = {
+      integrations: [
+        {
+          id: wanted.id,
+          provider: 'acme',
+          expiresAt: wanted.expires_at!.toISOString(),
+          expiresInSeconds: expect.any(Number),
+        },
+      ],
+    };
+    const counts = { enqueued: 0, released: 0, left: 0, eventsRelayed: 0 };
+    expect(await scan({ ...one, dryRun: true }, context())).toEqual({
+      dryRun: true,
+      claimed: 1,
+      ...counts,
+      ...listed,
+    });
+    expect(await db.integration(wanted.id)).toEqual(wanted);
+    expect(await scan(one, context())).toEqual({
+      dryRun: false,
+      claimed: 1,
+      ...counts,
+      enqueued: 1,
+      ...listed,
+    });
+    expect(bodiesOn('refresh')).toEqual([refreshMessage(wanted.id)]);
+    expect(bodiesOn('threshold')).toEqual([]);
+    // Held now: a second request leaves it alone.
+    expect(await scan(one, context())).toEqual({ dryRun: false, claimed: 0, ...counts, integrations: [] });
+    expect(await scan({ ...one, dryRun: true, verbose: false }, context())).toEqual({
+      dryRun: true,
+      claimed: 0,
+      ...counts,
+    });
+    // The alarm for scans that have fallen silent counts this metric.
+    expect(output.join('')).not.toContain(metricNames.claimed);
+    await scan({}, context());
+    expect(output.join('')).toContain(metricNames.claimed);
+  });
+
+  it('by hand gives up the claim of one integration whose message nobody took', async () => {
+    const { id } = await db.insertIntegration({ expiresIn: 86_400 });
+    const lost = await load('scanner', { [scannerEnv.refreshQueueUrl]: queueUrl('nowhere') });
+    expect(await lost({ integration: id }, context())).toMatchObject({
+      claimed: 1,
+      enqueued: 0,
+      released: 1,
+    });
+    expect(await (await load('scanner'))({ integration: id }, context())).toMatchObject({ enqueued: 1 });
+  });
+
   it.each<[string, object]>([
+    ['integration', { integration: 'all' }],
+    ['integration', { integration: 7 }],
+    ['integration', { integration: '' }],
+    ['integration', { integration: '00000000-0000-0000-0000-000000000000', provider: 'acme' }],
+    ['integration', { integration: '00000000-0000-0000-0000-000000000000', limit: 1 }],
     ['limit', { limit: 0 }],
     ['limit', { limit: 1.5 }],
     ['limit', { limit: '10' }],
@@ -578,5 +660,102 @@ describe('the migrator', () => {
     ['count', { count: 'all' }],
   ])('refuses a wrong %s', async (field, event) => {
     await expect((await load('migrator'))(event, context())).rejects.toThrow(field);
+  });
+});
+
+describe('the operator function', () => {
+  /** Connections to the database, other than those of the test. */
+  const sessions = async (): Promise<number> => {
+    const [row] = await db.sql<{ count: number }>(
+      'SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database()',
+    );
+    return row!.count;
+  };
+
+  it('answers with the status, the history, the keys and the checklist', async () => {
+    const row = await db.insertIntegration({ consecutive_failures: 1 });
+    await db.insertEvent({ integration_id: row.id });
+    const operator = await load('operator');
+    const before = await sessions();
+    expect(await operator({ ask: 'status' }, context())).toMatchObject({
+      providers: [{ provider: 'acme', connected: 1, due: 1, failingPermanent: 1 }],
+      failing: [{ id: row.id }],
+      eventsWaiting: { count: 1 },
+    });
+    expect(await operator({ ask: 'history', integrationId: row.id }, context())).toMatchObject({
+      integrationId: row.id,
+      entries: [{ what: 'connected' }, { what: 'warned' }],
+    });
+    expect(await operator({ ask: 'keys' }, context())).toEqual({ keys: [], plain: 2 });
+    const { checks } = (await operator({ ask: 'verify' }, context())) as VerifyReport;
+    const states = Object.fromEntries(checks.map(({ code, state }) => [code, state]));
+    expect(states).toMatchObject({
+      database_reachable: 'ok',
+      schema_version: 'ok',
+      columns: 'ok',
+      statements: 'ok',
+      provider_secrets: 'ok',
+    });
+    // It leaves no connection behind.
+    await expect.poll(sessions).toBeLessThanOrEqual(before);
+  });
+
+  it('tells no token and no secret, in its answers and in its log', async () => {
+    const { id } = await db.insertIntegration({
+      access_token: 'canary-access',
+      refresh_token: 'canary-refresh',
+    });
+    const operator = await load('operator');
+    const asked = [
+      { ask: 'status' },
+      { ask: 'history', integrationId: id },
+      { ask: 'keys' },
+      { ask: 'verify' },
+    ];
+    for (const event of asked) {
+      expect(JSON.stringify(await operator(event, context()))).not.toContain('canary');
+    }
+    expect(output.join('')).not.toContain('canary');
+  });
+
+  it('takes a mended secret at once', async () => {
+    await db.insertIntegration({ provider: 'mended' });
+    const operator = await load('operator');
+    const ask = async () => {
+      const { checks } = (await operator({ ask: 'verify' }, context())) as VerifyReport;
+      return checks.find(({ code }) => code === 'provider_secrets')!.state;
+    };
+    expect(await ask()).toBe('failed');
+    secrets.put('providers/mended', {
+      clientId: 'us',
+      clientSecret: 'secret',
+      provider: { displayName: 'Mended', tokenEndpoint: endpoint.url },
+    });
+    expect(await ask()).toBe('ok');
+  });
+
+  it('fails without a word of the URL when the database is away, but for the checklist, which says why', async () => {
+    const gone = new URL(db.url);
+    gone.port = '1';
+    gone.password = 'canary-password';
+    secrets.put('gone', { url: gone.href });
+    const operator = await load('operator', { [databaseEnv.source]: 'gone' });
+    const error = (await operator({ ask: 'status' }, context()).catch((thrown: Error) => thrown)) as Error;
+    expect(error.message).toMatch(/database_unavailable/);
+    const report = (await operator({ ask: 'verify' }, context())) as VerifyReport;
+    expect(report.checks[0]).toMatchObject({ code: 'database_reachable', state: 'failed' });
+    expect(`${error.stack}${JSON.stringify(report)}${output.join('')}`).not.toContain('canary');
+  });
+
+  it.each<[string, unknown]>([
+    ['ask', {}],
+    ['ask', { ask: 'everything' }],
+    ['the event', null],
+    ['the event', [1]],
+    ['integrationId', { ask: 'history' }],
+    ['integrationId', { ask: 'history', integrationId: '7' }],
+    ['provider', { ask: 'status', provider: 'acme' }],
+  ])('refuses a wrong %s: %j', async (field, event) => {
+    await expect((await load('operator'))(event, context())).rejects.toThrow(field);
   });
 });

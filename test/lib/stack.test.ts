@@ -1,7 +1,7 @@
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { databaseEnv, notifierEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
+import { databaseEnv, notifierEnv, operatorEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
 import { EvergrantStack } from '../../lib/evergrant-stack.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { timingOf } from '../../lib/timing.ts';
@@ -36,7 +36,7 @@ beforeAll(() => {
 
 const ofType = (type: string) => Object.entries(resources).filter(([, resource]) => resource.Type === type);
 
-const stages = ['scanner', 'refresher', 'notifier', 'migrator'] as const;
+const stages = ['scanner', 'refresher', 'notifier', 'migrator', 'operator'] as const;
 function functionOf(stage: (typeof stages)[number]): [id: string, resource: Resource] {
   const found = ofType('AWS::Lambda::Function').filter(([, { Properties }]) =>
     JSON.stringify(Properties.FunctionName ?? '').includes(stage),
@@ -137,6 +137,7 @@ describe('functions', () => {
       refresher: timing.refresherTimeout,
       notifier: timing.notifierTimeout,
       migrator: timing.migratorTimeout,
+      operator: timing.operatorTimeout,
     };
     for (const stage of stages) {
       expect(functionOf(stage)[1].Properties).toMatchObject({
@@ -155,6 +156,7 @@ describe('functions', () => {
       refresher: [...common, ...Object.values(refresherEnv)],
       notifier: [...common, ...Object.values(notifierEnv)],
       migrator: common,
+      operator: [...common, ...Object.values(operatorEnv)],
     };
     for (const stage of stages) {
       const names = Object.keys(variablesOf(stage)).filter((name) => !name.startsWith('AWS_'));
@@ -198,6 +200,11 @@ describe('functions', () => {
     });
     expect(variablesOf('scanner')).toMatchObject({ [scannerEnv.refreshWindowSeconds]: '1200' });
     expect(variablesOf('notifier')).toMatchObject({ [notifierEnv.productName]: 'Flows' });
+    expect(variablesOf('operator')).toMatchObject({
+      [operatorEnv.refreshWindowSeconds]: '1200',
+      [operatorEnv.scanIntervalSeconds]: '300',
+      [operatorEnv.senderEmail]: 'product@mail.example.com',
+    });
     template = synthesize();
     resources = template.toJSON().Resources;
   });
@@ -240,7 +247,7 @@ describe('roles', () => {
         for (const resource of [Resource].flat()) {
           const text = JSON.stringify(resource);
           if (text.includes('*')) {
-            expect(stage).toBe('refresher');
+            expect(['refresher', 'operator']).toContain(stage);
             expect(text).toContain('secret:evergrant/prod/providers/*');
           }
           // Secrets Manager appends a hyphen and six characters to the name of a secret.
@@ -267,18 +274,20 @@ describe('roles', () => {
       refresher: [...always, ...read, ...send, ...consume],
       notifier: [...always, ...connect, ...consume, 'ses:SendEmail'],
       migrator: [...always, ...connect],
+      operator: [...always, ...connect, ...read],
     };
     for (const stage of stages) {
       expect([...actionsOf(stage)].toSorted(), stage).toEqual([...new Set(expected[stage])].toSorted());
     }
   });
 
-  it('let only the refresher read the token key and the providers’ secrets', () => {
+  it('let only the refresher, and the operator function to check them, read the token key and the providers’ secrets', () => {
     const [[tokenKeyId] = ['']] = ofType('AWS::SecretsManager::Secret');
     for (const stage of stages) {
       const resourcesText = JSON.stringify(statementsOf(stage).map(({ Resource }) => Resource));
-      expect(resourcesText.includes(tokenKeyId), stage).toBe(stage === 'refresher');
-      expect(resourcesText.includes('/providers/'), stage).toBe(stage === 'refresher');
+      const mayRead = stage === 'refresher' || stage === 'operator';
+      expect(resourcesText.includes(tokenKeyId), stage).toBe(mayRead);
+      expect(resourcesText.includes('/providers/'), stage).toBe(mayRead);
     }
   });
 
@@ -339,13 +348,46 @@ describe('the order of a deployment', () => {
     });
     expect(trigger.Properties).toMatchObject({ InvocationType: 'RequestResponse' });
     const waiting = [
-      ...stages.filter((stage) => stage !== 'migrator').map((stage) => functionOf(stage)),
+      ...(['scanner', 'refresher', 'notifier'] as const).map((stage) => functionOf(stage)),
       ...ofType('AWS::Lambda::EventSourceMapping'),
       ...ofType('AWS::Events::Rule'),
     ];
     expect(waiting).toHaveLength(6);
     for (const [id, { DependsOn }] of waiting) {
       expect([DependsOn].flat(), id).toContain(triggerId);
+    }
+  });
+});
+
+describe('the operator function', () => {
+  /** Logical ids that must be there before a resource is created. */
+  const neededBy = (id: string, seen = new Set<string>()): Set<string> => {
+    const { DependsOn = [], Properties } = resources[id]!;
+    const named = [...JSON.stringify(Properties).matchAll(/"(?:Ref|Fn::GetAtt)":\[?"(\w+)"/g)].map(
+      ([, name]) => name!,
+    );
+    for (const name of [DependsOn, named].flat()) {
+      if (seen.has(name) || !(name in resources)) continue;
+      seen.add(name);
+      neededBy(name, seen);
+    }
+    return seen;
+  };
+
+  it('waits for no migration: it is there to say what hinders one', () => {
+    const [[triggerId] = ['']] = ofType('Custom::Trigger');
+    expect(neededBy(functionOf('scanner')[0])).toContain(triggerId);
+    expect(neededBy(functionOf('operator')[0])).not.toContain(triggerId);
+  });
+
+  it('is an output, for the command line to find it', () => {
+    expect(template.toJSON().Outputs.OperatorFunction.Value).toEqual({ Ref: functionOf('operator')[0] });
+  });
+
+  it('is invoked by nobody but the command line', () => {
+    const [id] = functionOf('operator');
+    for (const type of ['AWS::Lambda::Permission', 'AWS::Lambda::EventSourceMapping', 'AWS::Events::Rule']) {
+      expect(JSON.stringify(ofType(type))).not.toContain(id);
     }
   });
 });

@@ -88,6 +88,16 @@ describe('a connection', () => {
     await connection.end();
   });
 
+  it('waits for a statement as long as it is told to', async () => {
+    const patient = new PostgresConnection({ url: db.url }, { queryTimeoutMs: 20_000 });
+    const hasty = new PostgresConnection({ url: db.url }, { queryTimeoutMs: 200 });
+    const slow = (connection: PostgresConnection) =>
+      connection.query<{ slept: number }>('SELECT 1 AS slept FROM pg_sleep(6)', []);
+    await expect(slow(hasty)).rejects.toThrow('timeout');
+    expect(await slow(patient)).toEqual([{ slept: 1 }]);
+    await Promise.all([patient.end(), hasty.end()]);
+  });
+
   it('stays in use after the server refused a statement', async () => {
     const before = proxy.connections;
     const connection = new PostgresConnection({ url: through(proxy, db.url) });
@@ -133,6 +143,20 @@ describe('TLS', () => {
     expect(clientConfig({ url }).ssl).toEqual(ssl);
     // The driver reads the URL as well, and an ssl parameter there would win.
     expect(new pg.Client(clientConfig({ url })).ssl).toEqual(ssl);
+  });
+
+  it.each([
+    ['postgres://u:p@db.example.com/app', 'tls'],
+    ['postgres://u:p@127.0.0.1/app', 'tls'],
+    ['postgres://u:p@127.0.0.1/app?sslmode=disable', 'loopback'],
+    ['postgres://u:p@localhost/app?sslmode=disable', 'loopback'],
+    ['postgres://u:p@[::1]/app?sslmode=disable', 'loopback'],
+    ['postgres://u:p@db.example.com/app?sslmode=disable', 'plain'],
+    ['postgres://u:p@127.0.0.1.example.com/app?sslmode=disable', 'plain'],
+  ])('on the way of %s: %s', async (url, transport) => {
+    const connection = new PostgresConnection({ url });
+    expect(connection.transport).toBe(transport);
+    await connection.end();
   });
 
   it('keeps the other parameters of the URL', () => {

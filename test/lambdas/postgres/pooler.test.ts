@@ -1,10 +1,16 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
+import { history } from '../../../lambdas/operator/history.ts';
+import { keys } from '../../../lambdas/operator/keys.ts';
+import { status } from '../../../lambdas/operator/status.ts';
+import { verify } from '../../../lambdas/operator/verify.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
+import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
+import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
@@ -17,13 +23,23 @@ import { reopenClaims } from '../../../lambdas/postgres/reopen-claims.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import { writeNotification } from '../../../lambdas/postgres/write-notification.ts';
+import { SecretSealer } from '../../../lambdas/secret-sealer.ts';
+import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
+import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
+import { startSecrets } from '../../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { silentLogger } from '../../support/silent-logger.ts';
 
 let db: TestDatabase;
+let secrets: Awaited<ReturnType<typeof startSecrets>>;
 beforeAll(async () => {
   db = await testDatabase();
+  secrets = await startSecrets({ 'token-key': { current: 'ab'.repeat(32) } });
 });
-afterAll(() => db.end());
+afterAll(async () => {
+  await secrets.stop();
+  await db.end();
+});
 
 it('the whole way of an integration needs no session: each statement on a connection of its own', async () => {
   const statements: string[] = [];
@@ -44,6 +60,9 @@ it('the whole way of an integration needs no session: each statement on a connec
   const claim = () => claimDue(database, { ...wanted, holdSeconds: 270, after: null });
   const start = () => startAttempts(database, { ids: [row.id], holdSeconds: 45 });
 
+  expect(await findClaimable(database, row.id)).toMatchObject({ id: row.id });
+  const one = await claimOne(database, { id: row.id, holdSeconds: 270 });
+  await releaseClaims(database, [one!]);
   expect(await countDue(database, wanted)).toBe(1);
   expect(await listDue(database, wanted)).toHaveLength(1);
   await releaseClaims(database, await claim());
@@ -101,6 +120,24 @@ it('the whole way of an integration needs no session: each statement on a connec
       },
     ]),
   ).toEqual([{ id: row.id, verdict: 'applied' }]);
+
+  // What the operator asks.
+  await status(database, { refreshWindowSeconds: 600 });
+  await history(database, row.id);
+  await keys(database);
+  const reader = new SecretReader();
+  const { checks } = await verify({
+    database: { query: database.query, transport: 'tls' },
+    sealer: new SecretSealer(reader, 'token-key'),
+    providers: new ProviderClients(reader, 'providers/'),
+    migrations: async () => [],
+    settings: { scanIntervalSeconds: 300, senderEmail: 'us@example.com', queryTimeoutMs: 5_000 },
+    logger: silentLogger(),
+    remainingMs: () => 60_000,
+  });
+  const unasked = checks.filter(({ state }) => state === 'not_checked').map(({ code }) => code);
+  // Only the record of scans may be missing.
+  expect(unasked.filter((code) => code !== 'last_scan')).toEqual([]);
 
   // What a transaction-mode pooler cannot carry from one statement to the next (PgBouncer, "features").
   for (const statement of statements) {

@@ -1,0 +1,85 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { databaseEnv, migrationsFolder, operatorEnv } from '../contract.ts';
+import { FunctionDatabase } from '../database-access.ts';
+import { readEnv, text, wholeNumber } from '../env.ts';
+import { handler as wrap } from '../handler.ts';
+import { createLogger } from '../observability/logger.ts';
+import { InvocationMetrics } from '../observability/metrics.ts';
+import { z } from '../schema.ts';
+import { SecretSealer } from '../secret-sealer.ts';
+import { ProviderClients } from '../secrets/provider-clients.ts';
+import { SecretReader } from '../secrets/secret-reader.ts';
+import { history } from './history.ts';
+import { keys } from './keys.ts';
+import type { HistoryReport, KeysReport, OperatorRequest, StatusReport, VerifyReport } from './reports.ts';
+import { parseOperatorRequest } from './request.ts';
+import { status } from './status.ts';
+import type { VerifyParts } from './topic.ts';
+import { verify } from './verify.ts';
+
+/** An operator waits for these answers, and some of them count whole tables. */
+const queryTimeoutMs = 15_000;
+
+/** For saying goodbye to the server. */
+const closeMs = 1_000;
+
+const env = readEnv({
+  database: [databaseEnv.source, text],
+  tokenKeySecretId: [operatorEnv.tokenKeySecretId, text],
+  providerSecretPrefix: [operatorEnv.providerSecretPrefix, text],
+  refreshWindowSeconds: [operatorEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
+  scanIntervalSeconds: [operatorEnv.scanIntervalSeconds, wholeNumber(1, 86_400)],
+  senderEmail: [operatorEnv.senderEmail, z.optional(text)],
+  taskRoot: ['LAMBDA_TASK_ROOT', text],
+});
+
+const logger = createLogger();
+const metrics = new InvocationMetrics();
+
+type Report = StatusReport | HistoryReport | VerifyReport | KeysReport;
+
+/** Answers the operator's command line about the database, from where the functions stand. Changes nothing. */
+export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, context) => {
+  const request = parseOperatorRequest(event);
+  // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
+  const secrets = new SecretReader();
+  const database = new FunctionDatabase(env.database, secrets, { queryTimeoutMs });
+  const parts: VerifyParts = {
+    database,
+    sealer: new SecretSealer(secrets, env.tokenKeySecretId),
+    providers: new ProviderClients(secrets, env.providerSecretPrefix),
+    migrations: () => migrationNames(join(env.taskRoot, migrationsFolder)),
+    settings: { ...env, senderEmail: env.senderEmail ?? null, queryTimeoutMs },
+    logger,
+    remainingMs: () => context.getRemainingTimeInMillis(),
+  };
+  try {
+    return await answer(request, parts);
+  } finally {
+    // A connection that hangs does not keep the answer back.
+    await Promise.race([database.end(), sleep(closeMs, undefined, { ref: false })]);
+  }
+});
+
+async function answer(request: OperatorRequest, parts: VerifyParts): Promise<Report> {
+  switch (request.ask) {
+    case 'status':
+      return status(parts.database, env);
+    case 'history':
+      return history(parts.database, request.integrationId);
+    case 'keys':
+      return keys(parts.database);
+    case 'verify':
+      return verify(parts);
+  }
+}
+
+async function migrationNames(directory: string): Promise<string[]> {
+  const files = await readdir(directory);
+  return files
+    .filter((file) => file.endsWith('.up.sql'))
+    .map((file) => file.slice(0, -'.up.sql'.length))
+    .sort();
+}

@@ -1,0 +1,108 @@
+import { defaultPolicy, type NotificationType, thresholdSteps } from '../domain/policy.ts';
+import { claimDue } from '../postgres/claim-due.ts';
+import { claimEmail } from '../postgres/claim-email.ts';
+import { claimOne } from '../postgres/claim-one.ts';
+import { countDue } from '../postgres/count-due.ts';
+import { countNeverRefreshed } from '../postgres/count-never-refreshed.ts';
+import { countTokenHeads } from '../postgres/count-token-heads.ts';
+import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
+import { countWaitingEvents } from '../postgres/count-waiting-events.ts';
+import type { Database } from '../postgres/database.ts';
+import { findClaimable } from '../postgres/find-claimable.ts';
+import { findRecipient } from '../postgres/find-recipient.ts';
+import { finishEvent } from '../postgres/finish-event.ts';
+import { listDue } from '../postgres/list-due.ts';
+import { listEvents } from '../postgres/list-events.ts';
+import { listFailing } from '../postgres/list-failing.ts';
+import { listProviders } from '../postgres/list-providers.ts';
+import { loadEvent } from '../postgres/load-event.ts';
+import { loadIntegration } from '../postgres/load-integration.ts';
+import { recordEmail } from '../postgres/record-email.ts';
+import { recordFailures } from '../postgres/record-failures.ts';
+import { relayEvents } from '../postgres/relay-events.ts';
+import { releaseClaims } from '../postgres/release-claims.ts';
+import { releaseEmail } from '../postgres/release-email.ts';
+import { reopenClaims } from '../postgres/reopen-claims.ts';
+import { startAttempts } from '../postgres/start-attempts.ts';
+import { storeRefreshed } from '../postgres/store-refreshed.ts';
+import { summarizeProviders } from '../postgres/summarize-providers.ts';
+import { writeNotification } from '../postgres/write-notification.ts';
+
+/** Fits no row: nothing that a statement could find or change. */
+const id = '00000000-0000-0000-0000-000000000000';
+const result = { id, usedRefreshToken: '', claim: '0' };
+const window = { windowSeconds: 1, provider: null, limit: 1 };
+
+/** The statements of the functions, with parameters that stand for real ones, so that a server can plan them. */
+export const plannedStatements: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
+  'claim-due': (database) => claimDue(database, { ...window, holdSeconds: 1, after: null }),
+  'claim-email': (database) => claimEmail(database, id, 1),
+  'claim-one': (database) => claimOne(database, { id, holdSeconds: 1 }),
+  'count-due': (database) => countDue(database, window),
+  'count-never-refreshed': countNeverRefreshed,
+  'count-token-heads': (database) => countTokenHeads(database, { start: '', length: 1 }),
+  'count-unreachable-users': (database) => countUnreachableUsers(database, 1),
+  'count-waiting-events': countWaitingEvents,
+  'find-claimable': (database) => findClaimable(database, id),
+  'find-recipient': (database) => findRecipient(database, id),
+  'finish-event': (database) => finishEvent(database, id),
+  'list-due': (database) => listDue(database, window),
+  'list-events': (database) => listEvents(database, { integrationId: id, limit: 1 }),
+  'list-failing': (database) => listFailing(database, 1),
+  'list-providers': listProviders,
+  'load-event': (database) => loadEvent(database, id),
+  'load-integration': (database) => loadIntegration(database, id),
+  'record-email': (database) => recordEmail(database, id, { sent: true, outcome: '' }),
+  'record-failures': (database) =>
+    recordFailures(
+      database,
+      [
+        {
+          ...result,
+          failureClass: 'permanent',
+          invalidRefreshToken: false,
+          code: '',
+          providerName: '',
+          retryDelaySeconds: 0,
+        },
+      ],
+      { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 1 },
+    ),
+  'relay-events': (database) => relayEvents(database, { holdSeconds: 1, limit: 1 }),
+  'release-claims': (database) => releaseClaims(database, [{ id, claim: '0' }]),
+  'release-email': (database) => releaseEmail(database, id),
+  'reopen-claims': (database) => reopenClaims(database, [{ id, claim: '0' }]),
+  'start-attempts': (database) => startAttempts(database, { ids: [id], holdSeconds: 1 }),
+  'store-refreshed': (database) =>
+    storeRefreshed(database, [
+      {
+        ...result,
+        accessToken: '',
+        refreshToken: '',
+        expiresInSeconds: 1,
+        refreshTokenExpiresInSeconds: null,
+        scope: null,
+      },
+    ]),
+  'summarize-providers': (database) => summarizeProviders(database, { windowSeconds: 1 }),
+  'write-notification': async (database) => {
+    for (const type of notificationTypes) {
+      await writeNotification(database, {
+        eventId: id,
+        userId: id,
+        type,
+        title: '',
+        message: '',
+        actionUrl: '',
+        actionLabel: '',
+        metadata: {},
+      });
+    }
+  },
+};
+
+export const notificationTypes: readonly NotificationType[] = [
+  'integration_warning',
+  'integration_disconnected',
+  'integration_rate_limit',
+];

@@ -1,0 +1,31 @@
+import { problemsOf, z } from '../schema.ts';
+import type { OperatorRequest } from './reports.ts';
+
+/** The operator function is asked something that it does not know. The message names every field at fault. */
+export class OperatorRequestInvalid extends Error {
+  override readonly name = 'OperatorRequestInvalid';
+  readonly code = 'operator_request_invalid';
+}
+
+const request = z.discriminatedUnion(
+  'ask',
+  [
+    z.strictObject({ ask: z.literal('status') }),
+    z.strictObject({
+      ask: z.literal('history'),
+      integrationId: z.guid({ error: 'must be the id (a UUID) of an integration' }),
+    }),
+    z.strictObject({ ask: z.literal('verify') }),
+    z.strictObject({ ask: z.literal('keys') }),
+  ],
+  { error: 'must be "status", "history", "verify" or "keys"' },
+);
+
+/** Reads the event that invoked the function. Throws `OperatorRequestInvalid`. */
+export function parseOperatorRequest(event: unknown): OperatorRequest {
+  const parsed = request.safeParse(event);
+  if (parsed.success) return parsed.data;
+  throw new OperatorRequestInvalid(
+    `${problemsOf(parsed.error, 'the event')}. The operator function takes {"ask"}, for "history" with {"integrationId"}.`,
+  );
+}

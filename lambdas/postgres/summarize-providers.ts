@@ -1,0 +1,47 @@
+import type { Database } from './database.ts';
+import { isDue } from './due-rows.ts';
+import { isFailing } from './failing-rows.ts';
+
+/** Counts of one provider's rows; all but the last three are of connected ones. */
+export interface ProviderSummary {
+  readonly provider: string;
+  readonly connected: number;
+  readonly expired: number;
+  readonly due: number;
+  readonly held: number;
+  /** Failing, and no attempt of the episode was refused. */
+  readonly failing_transient: number;
+  readonly failing_permanent: number;
+  readonly without_refresh_token: number;
+  readonly needs_reauthorization: number;
+  /** Of any row with a status that we know. */
+  readonly last_success: Date | number | null;
+}
+
+/**
+ * Reads the whole table once. Rows with a status that we do not know are the product's own affair; providers that
+ * have only users who disconnected are of no interest.
+ */
+const statement = `
+SELECT coalesce(provider, '') AS provider,
+       count(*) FILTER (WHERE status = 'connected')::int AS connected,
+       count(*) FILTER (WHERE status = 'connected' AND expires_at <= now())::int AS expired,
+       count(*) FILTER (WHERE ${isDue})::int AS due,
+       count(*) FILTER (WHERE status = 'connected' AND refresh_held_until > now())::int AS held,
+       count(*) FILTER (WHERE ${isFailing} AND coalesce(consecutive_failures, 0) <= 0)::int AS failing_transient,
+       count(*) FILTER (WHERE ${isFailing} AND consecutive_failures > 0)::int AS failing_permanent,
+       count(*) FILTER (WHERE status = 'connected' AND coalesce(refresh_token, '') = '')::int AS without_refresh_token,
+       count(*) FILTER (WHERE status = 'needs_reauthorization')::int AS needs_reauthorization,
+       max(last_refresh_success) AS last_success
+FROM integrations
+WHERE status::text IN ('connected', 'needs_reauthorization', 'disconnected')
+GROUP BY 1
+HAVING bool_or(status::text <> 'disconnected')
+ORDER BY 1`;
+
+export function summarizeProviders(
+  database: Database,
+  wanted: { readonly windowSeconds: number },
+): Promise<ProviderSummary[]> {
+  return database.query<ProviderSummary>(statement, [wanted.windowSeconds]);
+}
