@@ -6,7 +6,8 @@
 export type OperatorRequest =
   | { readonly ask: 'status' }
   | { readonly ask: 'history'; readonly integrationId: string }
-  | { readonly ask: 'verify' };
+  | { readonly ask: 'verify' }
+  | { readonly ask: 'keys' };
 
 /** Health of one provider's integrations. */
 export interface ProviderStatus {
@@ -117,4 +118,11 @@ export interface Check {
 
 export interface VerifyReport {
   readonly checks: readonly Check[];
+}
+
+/** How many stored tokens each key seals, and how many are plain text. */
+export interface KeysReport {
+  /** `keyId` is `null` for sealed tokens whose key id cannot be read. */
+  readonly keys: readonly { readonly keyId: string | null; readonly tokens: number }[];
+  readonly plain: number;
 }
