@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 
-const targetText = `  --stack NAME       the deployed stack; by default EVERGRANT_STACK, or evergrant-prod
-  --local            what npm start runs on this machine, instead of a deployed stack
+const targetText = `  --stack NAME       the deployed stack; without it EVERGRANT_STACK, or evergrant-prod
+  --local            the system that npm start runs on this machine
   --directory PATH   with --local: the directory that npm start was given
 `;
 
@@ -20,7 +20,7 @@ ${topic.needsTarget === false ? '' : targetText}${everywhereText}`;
 }
 
 function overview(commands: readonly Command[]): string {
-  return `Operates Evergrant: shows how the tokens are, and lets you scan, refresh, migrate, verify and rotate by hand.
+  return `Operates Evergrant: shows how it is, and does by hand what the schedule does, and more.
 
 Usage
   evergrant <command> [options]
@@ -31,7 +31,7 @@ ${list(commands)}
 
 Options of every command
 ${targetText}${everywhereText}
-Credentials and region of a deployed stack come from where the AWS CLI has them (AWS_PROFILE, AWS_REGION …).
+Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_REGION, aws sso login).
 
 Exit codes
   0  done, or all is well

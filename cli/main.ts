@@ -38,10 +38,8 @@ export async function main(argv: readonly string[], commands: readonly Command[]
       arguments: request.arguments,
       output,
       target() {
-        target ??= import('./open-target.ts').then(({ openTarget }) => {
-          output.progress(local ? 'looking for the local system' : 'reading the outputs of the stack');
-          return openTarget(options);
-        });
+        output.progress(local ? 'looking for the local system' : 'reading the outputs of the stack');
+        target ??= import('./open-target.ts').then(({ openTarget }) => openTarget(options));
         return target;
       },
     });

@@ -72,7 +72,7 @@ export class Terminal implements Output {
 
   async confirm(question: string): Promise<boolean> {
     if (process.stdin.isTTY !== true) {
-      throw new UsageError(`${question} Nobody can answer here: add --yes to say so beforehand.`);
+      throw new UsageError(`Nobody can be asked here: "${question}" Add --yes to agree beforehand.`);
     }
     this.endProgress();
     const prompt = createInterface({ input: process.stdin, output: process.stderr });

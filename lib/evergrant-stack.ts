@@ -61,6 +61,7 @@ export class EvergrantStack extends Stack {
       RefreshDeadLetterQueueUrl: refreshQueue.deadLetters.queueUrl,
       ThresholdQueueUrl: thresholdQueue.queue.queueUrl,
       ThresholdDeadLetterQueueUrl: thresholdQueue.deadLetters.queueUrl,
+      ScheduleRule: scanner.rule.ruleName,
       ScannerFunction: scanner.function.functionName,
       RefresherFunction: refresher.function.functionName,
       NotifierFunction: notifier.function.functionName,
@@ -70,6 +71,7 @@ export class EvergrantStack extends Stack {
       DatabaseSecret: secrets.database.secretName,
       TokenKeySecret: secrets.tokenKey.secretName,
       ProviderSecretPrefix: secrets.providerPrefix,
+      ...(settings.senderEmail && { SenderEmail: settings.senderEmail }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

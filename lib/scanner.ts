@@ -9,6 +9,7 @@ import type { StageProps } from './stage.ts';
 /** The rule and the function that claims due integrations. */
 export class Scanner extends Construct {
   readonly function: StageFunction;
+  readonly rule: Rule;
 
   constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id);
@@ -34,7 +35,7 @@ export class Scanner extends Construct {
     const interval = Duration.minutes(settings.scanIntervalMinutes);
     // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.
     this.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: interval });
-    new Rule(this, 'Schedule', {
+    this.rule = new Rule(this, 'Schedule', {
       description: 'Evergrant: scans for integrations whose token is about to expire',
       schedule: Schedule.rate(interval),
       targets: [new LambdaFunction(this.function, { retryAttempts: 0, maxEventAge: interval })],

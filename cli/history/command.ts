@@ -7,8 +7,9 @@ import { renderHistory } from './render.ts';
 export const historyCommand: Command = {
   name: 'history',
   summary: 'what happened to one integration, and how it stands',
-  help: `Shows the state of one integration and what is recorded of it, oldest first: when it was connected, refreshed, when
-attempts failed, and whom Evergrant told. Tokens are never shown, only whether they are sealed and with which key.
+  help: `Shows how one integration stands, and what is recorded of it, oldest first: when it was
+connected and refreshed, when attempts failed, whom Evergrant told. Tokens are never shown, only
+whether they are sealed, and with which key.
 
 Usage
   evergrant history <integration-id>

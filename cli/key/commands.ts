@@ -12,9 +12,9 @@ const takeUpMs = 10 * 60_000;
 
 const status: Command = {
   name: 'key status',
-  summary: 'the keys that seal tokens, and how many stored tokens each of them seals',
-  help: `Shows the ids of the keys in the token key secret, and how many stored tokens each seals. Keys are never shown; a key id
-is the RFC 7638 thumbprint, which the header of every sealed token carries as kid.
+  summary: 'the keys that seal tokens, and how many each seals',
+  help: `Shows the ids of the keys in the token key secret, and how many stored tokens each seals. Keys are
+never shown; a key id is its RFC 7638 thumbprint, the kid in the header of every sealed token.
 
 Usage
   evergrant key status [--stack NAME | --local] [--json]
@@ -24,7 +24,7 @@ Examples
   evergrant key status --json | jq '.keys[] | select(.role == "previous" and .tokens == 0)'
 
 Exit codes
-  0 every token can be opened   3 tokens are sealed with a key that the secret does not hold   1 it could not be read`,
+  0 every token can be opened   3 the secret lacks a key that seals some   1 it cannot be found out`,
   async run({ target, output }) {
     const stack = await target();
     output.progress('counting the tokens of each key');
@@ -43,11 +43,11 @@ Exit codes
 
 const rotate: Command = {
   name: 'key rotate',
-  summary: 'a new key seals from now on; the present one still opens what it sealed',
-  help: `Makes a new random key the current one and moves the present one to the previous ones. Each token is sealed anew at its
-next refresh, so that within the lifetime of the tokens nothing is sealed with the old key any more. Nobody notices.
-It stops if somebody else changes the secret at the same time. A product that opens tokens itself must read the key by
-its id (kid) from the secret.
+  summary: 'a new key from now on; the old one opens what it sealed',
+  help: `Makes a new random key the current one, and the present one a previous one. Each token is sealed
+anew at its next refresh, so that after the lifetime of the tokens the old key seals none. Nobody
+notices. A product that opens tokens itself has to find the key by its id, the kid in the header.
+It stops if somebody else changes the secret at the same time.
 
 Usage
   evergrant key rotate [--yes]
@@ -100,8 +100,9 @@ Exit codes
 const forget: Command = {
   name: 'key forget',
   summary: 'remove a previous key that seals nothing any more',
-  help: `Removes a previous key from the token key secret. It is refused while any stored token is sealed with that key, for the
-current key, and within ten minutes of the last change, as functions may still seal with the key before.
+  help: `Removes a previous key from the token key secret. It is refused for the current key, while any
+stored token is sealed with it, and, for the key that was current last, within ten minutes of the
+change: functions may still seal with it.
 
 Usage
   evergrant key forget <key-id> [--yes]

@@ -5,20 +5,21 @@ import type { Migrator } from './migrator.ts';
 
 const where = `  evergrant migrate … --stack NAME      through the migrator function of a deployed stack
   evergrant migrate … --local           in the database of npm start
-  evergrant migrate … --direct          from this machine, in the database that DATABASE_URL names`;
+  evergrant migrate … --direct          from this machine, in the database of DATABASE_URL`;
 
-const directHelp = `  --direct       connect from this machine instead of invoking the function: to the postgres:// URL in the environment
-                 variable DATABASE_URL, so that its password is in no shell history. It must lead to Postgres itself or to
-                 a pooler in session mode. TLS is verified, unless the URL says sslmode=disable
-  --ca FILE      with --direct: PEM certificates of the authority to trust, if it is none that Node knows`;
+const directHelp = `  --direct       connect from this machine instead of invoking the function, to the postgres://
+                 URL in the environment variable DATABASE_URL, so that its password is in no shell
+                 history. It must lead to Postgres itself, or to a pooler in session mode. TLS is
+                 verified, unless the URL says sslmode=disable
+  --ca FILE      with --direct: PEM certificates of the authority to trust, if Node knows it not`;
 
 const directOptions = { direct: { type: 'boolean' }, ca: { type: 'string' } } as const;
 
 const up: Command = {
   name: 'migrate up',
   summary: 'bring the database to the schema of this version',
-  help: `Runs the migrations that are not in force yet, each in its own transaction. A deployment does the same. Tables that
-exist are only added to.
+  help: `Runs the migrations that are not in force yet, one by one, as a deployment does. Tables that exist
+are only added to.
 
 Usage
 ${where.replaceAll('…', 'up')}
@@ -33,7 +34,7 @@ Options
 ${directHelp}
 
 Exit codes
-  0 all of it ran   1 a migration failed: nothing of it is left half done that running it again would not finish`,
+  0 all of it ran   1 a migration failed; mend the cause and run it again`,
   options: { count: { type: 'string' }, ...directOptions },
   async run(context) {
     const count = readCount(context.options.count);
@@ -49,8 +50,9 @@ Exit codes
 const down: Command = {
   name: 'migrate down',
   summary: 'take the latest migration back, or the latest few',
-  help: `Takes migrations back, the latest first. No row is lost: notifications of newer types become "system", the outbox is put
-aside, and going up again brings both back. Deployed functions of this version do not work on an older schema.
+  help: `Takes migrations back, the latest first. No row is lost: notifications of newer types become
+"system", the outbox is put aside, and going up again brings both back. The functions of this
+version do not work on an older schema.
 
 Usage
 ${where.replaceAll('…', 'down')}
@@ -72,10 +74,10 @@ Exit codes
     const count = readCount(options.count);
     const migrator = await openMigrator(context);
     output.progress(`looking at ${migrator.place}`);
-    const { applied } = await migrator.run({ direction: 'status', count: null });
-    const concerned = applied.slice(-(count ?? 1)).toReversed();
+    const present = await migrator.run({ direction: 'status', count: null });
+    const concerned = present.applied.slice(-(count ?? 1)).toReversed();
     if (concerned.length === 0) {
-      output.document({ direction: 'down', ran: [], applied, pending: [] });
+      output.document({ ...present, direction: 'down' });
       output.line('Nothing to take back: no migration is in force.');
       return 0;
     }

@@ -19,9 +19,9 @@ const pollMs = 500;
 
 export const refreshCommand: Command = {
   name: 'refresh',
-  summary: 'refresh one integration now, whenever its token expires, and say how it went',
-  help: `Claims one integration, whatever its expiry, asks a refresher for it, and waits for the outcome. It goes the same way
-as every refresh, so that nothing is called twice; a failure counts like any other.
+  summary: 'refresh one integration now, and say how it went',
+  help: `Claims one integration, whenever its token expires, asks a refresher for it, and waits for the
+outcome. It goes the way of every refresh: nothing is called twice, and a failure counts like any.
 
 Usage
   evergrant refresh <integration-id> [--no-wait]
@@ -31,10 +31,10 @@ Examples
   evergrant refresh 0b64a2f8-41f7-4f0e-9c3e-0f1d4f5b6a7c --no-wait
 
 Options
-  --no-wait    only ask; evergrant history shows the outcome later. Otherwise it waits for up to 60 s
+  --no-wait    only ask, instead of waiting for up to 60 s; evergrant history shows the outcome
 
 Exit codes
-  0 refreshed (with --no-wait: asked for)   3 the refresh failed   1 it could not be started; the message says why`,
+  0 refreshed (with --no-wait: asked for)   3 the refresh failed   1 it could not be started`,
   options: { 'no-wait': { type: 'boolean' } },
   arguments: ['integration-id'],
   async run({ options, arguments: [argument], target, output }) {

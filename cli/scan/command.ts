@@ -5,9 +5,10 @@ import { counted, duration } from '../words.ts';
 
 export const scanCommand: Command = {
   name: 'scan',
-  summary: 'claim what is due now instead of waiting for the schedule; or show what would be claimed',
-  help: `Invokes the scanner by hand: it claims integrations whose token is about to expire, most urgent first, and asks the
-refreshers for each. It is the same as the scheduled scan and safe at any time: what is claimed already is left alone.
+  summary: 'claim what is due now, or show what would be claimed',
+  help: `Invokes the scanner by hand: it claims integrations whose token is about to expire, most urgent
+first, and asks the refreshers for each. It is what the schedule does, and safe at any time: what is
+claimed already is left alone.
 
 Usage
   evergrant scan [--provider NAME] [--limit COUNT] [--dry-run] [--verbose]

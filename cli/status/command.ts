@@ -11,9 +11,10 @@ const usualIntervalMinutes = 5;
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'how it is: tokens by provider, failing integrations, the last scan, queues, dead letters',
-  help: `Tells in its first line whether the promises are kept: no connected integration has an expired token, scans go
-on, no dead letters wait. Below it: health by provider, the worst failing integrations, the last scan, the queues.
+  summary: 'how it is: tokens, failing integrations, scans, queues',
+  help: `Says in its first line whether the promises are kept: no connected integration has an expired
+token, scans go on, no dead letters wait. Below it: health by provider, the worst failing
+integrations, the last scan, the queues.
 
 Usage
   evergrant status [--stack NAME | --local] [--json]
@@ -23,13 +24,13 @@ Examples
   evergrant status --stack evergrant-test       another stage
   evergrant status --local                      what npm start runs on this machine
   evergrant status --json | jq -r '.problems[].message'
-  evergrant status > /dev/null || page-somebody
+  evergrant status > /dev/null || notify-somebody
 
 What the columns say
   Expired          connected, and the token has expired; the promise is 0
   Due              connected, expires within the refresh window, and claimed by nobody yet
   Held             claimed, under way, or waiting for its next attempt
-  Failing for now  the latest attempts failed for a passing reason; nobody is ever disconnected for that
+  Failing for now  the latest attempts failed for a passing reason; that never disconnects
   Refused          the provider refused the latest attempts; the third in a row disconnects
   To reconnect     disconnected, and only the user can mend it
 

@@ -8,9 +8,9 @@ import { renderChecks } from './render.ts';
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'the deployment checklist, each line with its fix',
-  help: `Looks at everything that a working deployment needs, and says below each line what to do about it: the stack, the
-schedule, queues and event sources, SES, and, from inside, the database with its schema and rights, secrets, the last scan.
-It changes nothing and tells nobody.
+  help: `Looks at everything that a working deployment needs: the stack, the schedule, queues and event
+sources, SES, and from inside the database with its schema and rights, the secrets, the last scan.
+Below each line that is not well stands what to do. It changes nothing, and tells nobody.
 
 Usage
   evergrant verify [--stack NAME | --local] [--json]
@@ -20,7 +20,7 @@ Examples
   evergrant verify --json | jq '.checks[] | select(.state == "failed")'
 
 What the signs say
-  ✓ well   ! works, but think about it   ✗ does not work   - not checked, because AWS does not allow you to look
+  ✓ well   ! works, but think about it   ✗ does not work   - not checked: AWS does not let you look
 
 Exit codes
   0 no check failed   3 a check failed   1 nothing could be checked`,
