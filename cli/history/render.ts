@@ -42,7 +42,7 @@ type Integration = NonNullable<HistoryReport['integration']>;
 
 function failures({ consecutiveFailures, consecutiveTransientFailures }: Integration): string {
   if (consecutiveFailures === 0 && consecutiveTransientFailures === 0) return 'none';
-  return `${consecutiveFailures} refused, ${consecutiveTransientFailures} for now`;
+  return `${consecutiveFailures} refused, ${consecutiveTransientFailures} passing`;
 }
 
 function claim({ claimOpen, heldUntil }: Integration): string {

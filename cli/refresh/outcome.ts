@@ -66,7 +66,7 @@ export function outcomeOf(
     const count =
       now.consecutiveFailures > before.consecutiveFailures
         ? `the provider refused it, ${now.consecutiveFailures} in a row`
-        : `for now, ${now.consecutiveTransientFailures} in a row`;
+        : `a passing failure, ${now.consecutiveTransientFailures} in a row`;
     if (now.status !== 'connected') {
       return {
         code: 'disconnected',

@@ -27,12 +27,12 @@ Examples
   evergrant status > /dev/null || notify-somebody
 
 What the columns say
-  Expired          connected, and the token has expired; the promise is 0
-  Due              connected, expires within the refresh window, and claimed by nobody yet
-  Held             claimed, under way, or waiting for its next attempt
-  Failing for now  the latest attempts failed for a passing reason; that never disconnects
-  Refused          the provider refused the latest attempts; the third in a row disconnects
-  To reconnect     disconnected, and only the user can mend it
+  Expired       connected, and the token has expired; the promise is 0
+  Due           connected, expires within the refresh window, and claimed by nobody yet
+  Held          claimed, under way, or waiting for its next attempt
+  Failing       the latest attempts failed for a passing reason; that never disconnects
+  Refused       the provider refused the latest attempts; by default the third disconnects
+  To reconnect  disconnected, and only the user can mend it
 
 Exit codes
   0 all is well   3 something is not   1 it could not be found out`,

@@ -36,7 +36,7 @@ function providerTable({ providers, now }: StatusReport, style: Style): string[]
     right('Expired'),
     right('Due'),
     right('Held'),
-    right('Failing for now'),
+    right('Failing'),
     right('Refused'),
     right('To reconnect'),
     { title: 'Last refresh' },
@@ -71,19 +71,19 @@ function withoutRefreshToken(providers: readonly ProviderStatus[]): string[] {
 function failing({ failing, failingCount, now }: StatusReport, style: Style): string[] {
   if (failing.length === 0) return [];
   const columns = [
-    { title: 'Failing' },
+    { title: 'Failing integration' },
     { title: 'Provider' },
     { title: 'In a row' },
-    { title: 'Last failure' },
-    { title: 'Token expires' },
-    { title: 'Not before' },
+    { title: 'Latest' },
+    { title: 'Token' },
+    { title: 'Next try' },
   ];
   const rows = failing.map((integration) => [
     integration.id,
     integration.provider,
     inARow(integration),
     relative(integration.lastFailure, now),
-    relative(integration.expiresAt, now),
+    expiry(integration.expiresAt, now),
     integration.heldUntil !== null && integration.heldUntil > now
       ? relative(integration.heldUntil, now)
       : 'next scan',
@@ -100,10 +100,15 @@ function failing({ failing, failingCount, now }: StatusReport, style: Style): st
 function inARow({ consecutiveFailures, consecutiveTransientFailures }: FailingIntegration): string {
   return [
     consecutiveFailures > 0 ? `${consecutiveFailures} refused` : '',
-    consecutiveTransientFailures > 0 ? `${consecutiveTransientFailures} for now` : '',
+    consecutiveTransientFailures > 0 ? `${consecutiveTransientFailures} passing` : '',
   ]
     .filter((part) => part !== '')
     .join(', ');
+}
+
+function expiry(expiresAt: string | null, now: string): string {
+  if (expiresAt === null) return 'never expires';
+  return `${expiresAt <= now ? 'expired' : 'expires'} ${relative(expiresAt, now)}`;
 }
 
 function lastScan({ lastScan, now }: StatusReport): string {
