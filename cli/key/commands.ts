@@ -179,7 +179,7 @@ export const keyCommands: readonly Command[] = [status, rotate, forget];
 /** What `key status` prints for people. */
 export function renderKeys(uses: readonly KeyUse[], plain: number): string[] {
   const rows = uses.map(({ keyId, role, tokens }) => [
-    keyId ?? '(cannot be read)',
+    keyId,
     role === 'unknown' ? 'not in the secret' : role,
     tokens.toLocaleString('en-US'),
   ]);

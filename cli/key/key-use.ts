@@ -3,8 +3,7 @@ import type { TokenKeys } from '../../lambdas/sealing/token-keys.ts';
 
 /** A key, and how many stored tokens it seals. */
 export interface KeyUse {
-  /** `null`: the tokens are sealed, and with which key cannot be read. */
-  readonly keyId: string | null;
+  readonly keyId: string;
   /** `unknown`: the secret does not hold it, so that nobody can open what it sealed. */
   readonly role: 'current' | 'previous' | 'unknown';
   readonly tokens: number;
@@ -20,7 +19,7 @@ export function usesOf({ current, previous }: TokenKeys, report: KeysReport): Ke
       .filter(({ id }) => id !== current.id)
       .map(({ id }): KeyUse => ({ keyId: id, role: 'previous', tokens: tokensOf(id) })),
     ...report.keys
-      .filter(({ keyId, tokens }) => tokens > 0 && (keyId === null || !known.has(keyId)))
+      .filter(({ keyId, tokens }) => tokens > 0 && !known.has(keyId))
       .map(({ keyId, tokens }): KeyUse => ({ keyId, role: 'unknown', tokens })),
   ];
 }

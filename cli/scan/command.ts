@@ -90,9 +90,12 @@ export function renderScan(report: ScanReport): string[] {
     const rows = integrations.map(({ id, provider, expiresInSeconds }) => [
       id,
       provider,
-      expiresInSeconds < 0
-        ? `expired ${duration(expiresInSeconds * 1000)} ago`
-        : `expires in ${duration(expiresInSeconds * 1000)}`,
+      // One that was asked for by its id may have no expiry.
+      expiresInSeconds === null
+        ? 'never expires'
+        : expiresInSeconds < 0
+          ? `expired ${duration(expiresInSeconds * 1000)} ago`
+          : `expires in ${duration(expiresInSeconds * 1000)}`,
     ]);
     lines.push('', ...table([{ title: 'Integration' }, { title: 'Provider' }, { title: 'Token' }], rows));
     if (claimed > integrations.length) {

@@ -18,7 +18,7 @@ export interface ProviderStatus {
   readonly expired: number;
   /** Of these: due now and claimed by nobody. */
   readonly due: number;
-  /** Of these: an attempt or a claim is under way. */
+  /** Of these: nobody claims them now: a claim or an attempt is under way, or the delay after a failure runs. */
   readonly held: number;
   /** Of these: the latest attempts failed, for now (transient) or because the provider refused (permanent). */
   readonly failingTransient: number;
@@ -120,9 +120,9 @@ export interface VerifyReport {
   readonly checks: readonly Check[];
 }
 
-/** How many stored tokens each key seals, and how many are plain text. */
+/** Which keys the stored refresh and access tokens are sealed with, of rows of any status. */
 export interface KeysReport {
-  /** `keyId` is `null` for sealed tokens whose key id cannot be read. */
-  readonly keys: readonly { readonly keyId: string | null; readonly tokens: number }[];
+  readonly keys: readonly { readonly keyId: string; readonly tokens: number }[];
+  /** Tokens that are not sealed. */
   readonly plain: number;
 }
