@@ -42,7 +42,7 @@ Exit codes
     const stack = await target();
     output.progress('looking at the integration');
     const before = await readIntegration(stack, integrationId);
-    const obstacle = obstacleTo(before.integration);
+    const obstacle = obstacleTo(before);
     if (obstacle) throw new CliError(obstacle.code, obstacle.message);
     await claim(stack, integrationId);
 
@@ -52,7 +52,7 @@ Exit codes
       return 0;
     }
     output.progress('waiting for the refresher');
-    const outcome = await awaitOutcome(stack, integrationId, before.integration);
+    const outcome = await awaitOutcome(stack, integrationId, before);
     output.document({ integrationId, outcome: outcome.code, message: outcome.message });
     output.line(
       outcome.code === 'refreshed'
@@ -74,32 +74,23 @@ async function claim(target: Target, integrationId: string): Promise<void> {
     );
   }
   if (claimed > 0) return;
-  const { integration } = await readIntegration(target, integrationId);
-  const { code, message } = whyNotClaimed(integration);
+  const { code, message } = whyNotClaimed(await readIntegration(target, integrationId));
   throw new CliError(code, message);
 }
 
 async function awaitOutcome(target: Target, integrationId: string, before: Integration): Promise<Outcome> {
   const deadlineMs = performance.now() + waitMs;
   for (let previous = before; ; await sleep(pollMs)) {
-    const { integration, entries } = await readIntegration(target, integrationId);
-    const outcome = outcomeOf(before, previous, integration, entries);
+    const integration = await readIntegration(target, integrationId);
+    const outcome = outcomeOf(before, previous, integration);
     if (outcome) return outcome;
     if (performance.now() > deadlineMs) return unfinished(before, integration, waitMs / 1000);
     previous = integration;
   }
 }
 
-async function readIntegration(
-  target: Target,
-  integrationId: string,
-): Promise<{ integration: Integration; entries: HistoryReport['entries'] }> {
-  const { integration, entries } = await askOperator<HistoryReport>(target, {
-    ask: 'history',
-    integrationId,
-  });
-  if (integration === null) {
-    throw new CliError('integration_not_found', `There is no integration ${integrationId}.`);
-  }
-  return { integration, entries };
+async function readIntegration(target: Target, integrationId: string): Promise<Integration> {
+  const { integration } = await askOperator<HistoryReport>(target, { ask: 'history', integrationId });
+  if (integration !== null) return integration;
+  throw new CliError('integration_not_found', `There is no integration ${integrationId}.`);
 }

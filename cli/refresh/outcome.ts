@@ -51,30 +51,24 @@ export function whyNotClaimed(integration: Integration): { readonly code: string
  * operator's fault leaves no mark on the row but the attempt and a new hold, so `previous`, the row as it was seen
  * between, tells an attempt that ended so from one that is under way.
  */
-export function outcomeOf(
-  before: Integration,
-  previous: Integration,
-  now: Integration,
-  entries: HistoryReport['entries'],
-): Outcome | null {
+export function outcomeOf(before: Integration, previous: Integration, now: Integration): Outcome | null {
   if (now.lastRefreshSuccess !== before.lastRefreshSuccess) {
     const expires = now.expiresAt === null ? '' : ` Its token now expires at ${moment(now.expiresAt)}.`;
     return { code: 'refreshed', message: `Refreshed.${expires}` };
   }
   if (now.lastFailureAt !== before.lastFailureAt) {
-    const detail = entries.findLast(({ at }) => at === now.lastFailureAt)?.detail;
     const count =
       now.consecutiveFailures > before.consecutiveFailures
-        ? `the provider refused it, ${now.consecutiveFailures} in a row`
-        : `a passing failure, ${now.consecutiveTransientFailures} in a row`;
+        ? `The provider refused it, ${now.consecutiveFailures} in a row`
+        : `It failed for a passing reason, ${now.consecutiveTransientFailures} in a row`;
     if (now.status !== 'connected') {
       return {
         code: 'disconnected',
-        message: `It failed (${detail ?? count}), and is disconnected now (${now.disconnectReason ?? now.status}). Its user is told.`,
+        message: `${count}, and it is disconnected now (${now.disconnectReason ?? now.status}). Its user is told.`,
       };
     }
     const next = now.heldUntil === null ? '' : ` The next attempt comes after ${moment(now.heldUntil)}.`;
-    return { code: 'failed', message: `It failed: ${detail ?? count}.${next}` };
+    return { code: 'failed', message: `${count}.${next} The refresher's log has the code.` };
   }
   if (now.status !== 'connected') {
     return {
@@ -86,23 +80,19 @@ export function outcomeOf(
     previous.lastRefreshAttempt !== before.lastRefreshAttempt &&
     previous.lastRefreshAttempt === now.lastRefreshAttempt &&
     previous.heldUntil !== now.heldUntil;
-  return ended ? unmarked(now) : null;
+  return ended
+    ? { code: 'not_applied', message: `The attempt ended and changed nothing: ${ownFault}` }
+    : null;
 }
 
 /** What to say when the time to wait is over. */
 export function unfinished(before: Integration, now: Integration, waitedSeconds: number): Outcome {
-  if (now.lastRefreshAttempt === before.lastRefreshAttempt) {
-    return {
-      code: 'not_applied',
-      message: `No attempt has started within ${waitedSeconds} s. The request stays in the refresh queue; evergrant verify tells whether the refresher gets it.`,
-    };
-  }
-  return unmarked(now);
+  const message =
+    now.lastRefreshAttempt === before.lastRefreshAttempt
+      ? `No attempt has started within ${waitedSeconds} s. The request stays in the refresh queue; evergrant verify tells whether the refresher gets it.`
+      : `The attempt has changed nothing within ${waitedSeconds} s. It is still under way, or ${ownFault}`;
+  return { code: 'not_applied', message };
 }
 
-function unmarked(now: Integration): Outcome {
-  return {
-    code: 'not_applied',
-    message: `The attempt of ${moment(now.lastRefreshAttempt ?? '')} left neither a success nor a failure: it is still under way, or failed by our own fault, such as a wrong client secret. The refresher's log says which ("operator fault" in docs/runbook.md).`,
-  };
-}
+const ownFault =
+  'it failed by our own fault, such as a wrong client secret, which counts against nobody. The refresher\'s log names the fault and its fix ("operator fault" in docs/runbook.md).';

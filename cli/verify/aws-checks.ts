@@ -29,35 +29,35 @@ export function looksAt(target: Target): Look[] {
   return [
     {
       code: 'stack_outputs',
-      title: 'Stack outputs',
+      title: 'The outputs of this version are there',
       permission: 'cloudformation:DescribeStacks',
       look: async () => judgeOutputs(target.outputs),
     },
     ...(target.local ? [] : [stackLook(target)]),
     {
       code: 'schedule_rule',
-      title: 'Schedule of scans',
+      title: 'The schedule scans',
       permission: 'events:DescribeRule',
       async look() {
         const { state, expression } = await readScheduleRule(target);
-        if (state === 'ENABLED') return ok(`enabled, ${expression}.`);
+        if (state === 'ENABLED') return ok(`Enabled, ${expression}.`);
         return failed(
-          `the rule is ${state}: nothing scans, and tokens expire.`,
+          `The rule is ${state}: nothing scans, and tokens expire.`,
           `Enable it: aws events enable-rule --name ${target.output('ScheduleRule')}`,
         );
       },
     },
     eventSourceLook(target, 'Refresher', 'refresh queue'),
     eventSourceLook(target, 'Notifier', 'threshold event queue'),
-    queueLook(target, 'refresh', 'Refresh queue'),
-    queueLook(target, 'threshold', 'Threshold event queue'),
+    queueLook(target, 'refresh', 'The refresh queue has no dead letters'),
+    queueLook(target, 'threshold', 'The threshold event queue has no dead letters'),
     ...emailLooks(target),
   ];
 }
 
 function judgeOutputs(outputs: Readonly<Record<string, string>>): Found {
   const missing = neededOutputs.filter((name) => outputs[name] === undefined);
-  if (missing.length === 0) return ok(`all ${neededOutputs.length} that this version needs are there.`);
+  if (missing.length === 0) return ok(`All ${neededOutputs.length}.`);
   return failed(
     `${listed(missing)} ${missing.length === 1 ? 'is' : 'are'} missing: another version is deployed.`,
     deploy,
@@ -67,7 +67,7 @@ function judgeOutputs(outputs: Readonly<Record<string, string>>): Found {
 function stackLook({ stackName }: Target): Look {
   return {
     code: 'stack_status',
-    title: 'Stack',
+    title: 'The last deployment is complete',
     permission: 'cloudformation:DescribeStacks',
     async look() {
       const { status, reason } = await describeStack(stackName);
@@ -82,7 +82,7 @@ export function judgeStack(status: string, reason: string | undefined): Found {
   if (/^(CREATE|UPDATE|IMPORT)_COMPLETE$/.test(status)) return ok(`${status}.`);
   if (status === 'UPDATE_ROLLBACK_COMPLETE') {
     return warning(
-      `the last deployment failed and was taken back${why}.`,
+      `It failed, and was taken back${why}.`,
       `Mend its cause and deploy again: npx cdk deploy.`,
     );
   }
@@ -98,14 +98,14 @@ function eventSourceLook(target: Target, stage: 'Refresher' | 'Notifier', queue:
   const output = `${stage}Function`;
   return {
     code: `${stage.toLowerCase()}_event_source`,
-    title: `${stage}'s event source`,
+    title: `The ${queue} feeds the ${stage.toLowerCase()}`,
     permission: 'lambda:ListEventSourceMappings',
     async look() {
       const name = target.output(output);
       const { EventSourceMappings: mappings = [] } = await target.lambda.send(
         new ListEventSourceMappingsCommand({ FunctionName: name }),
       );
-      return judgeEventSources(mappings, name, queue);
+      return judgeEventSources(mappings, name);
     },
   };
 }
@@ -114,17 +114,16 @@ function eventSourceLook(target: Target, stage: 'Refresher' | 'Notifier', queue:
 export function judgeEventSources(
   mappings: readonly Pick<EventSourceMappingConfiguration, 'State' | 'UUID' | 'StateTransitionReason'>[],
   functionName: string,
-  queue: string,
 ): Found {
   const [mapping] = mappings;
-  if (!mapping) return failed(`nothing feeds ${functionName} from the ${queue}.`, deploy);
+  if (!mapping) return failed(`Nothing feeds ${functionName}.`, deploy);
   const off = mappings.find(({ State }) => State !== 'Enabled');
-  if (!off) return ok(`the ${queue} feeds it.`);
+  if (!off) return ok('Enabled.');
   if (/^(Creating|Enabling|Updating)$/.test(off.State ?? '')) {
     return warning(`${off.State}: AWS is at it.`, 'Run this again in a minute.');
   }
   return failed(
-    `it is ${off.State}: the ${queue} is not read.`,
+    `It is ${off.State}: the queue is not read.`,
     `Enable it: aws lambda update-event-source-mapping --enabled --uuid ${off.UUID}`,
   );
 }
@@ -140,7 +139,7 @@ function queueLook(target: Target, queue: QueueDepth['queue'], title: string): L
 
 function judgeQueue({ visible, inFlight, deadLetters }: QueueDepth): Found {
   const depth = `${visible.toLocaleString('en-US')} waiting, ${inFlight.toLocaleString('en-US')} in flight`;
-  if (deadLetters === 0) return ok(`${depth}, no dead letters.`);
+  if (deadLetters === 0) return ok(`${depth}.`);
   return failed(
     `${depth}, ${counted(deadLetters, 'dead letter')}.`,
     'Look at them (evergrant dlq list), mend the cause, then replay them (evergrant dlq replay).',
@@ -153,11 +152,11 @@ function emailLooks(target: Target): Look[] {
     return [
       {
         code: 'sender',
-        title: 'Sender of emails',
+        title: 'SES has verified the sender of emails',
         permission: 'cloudformation:DescribeStacks',
         look: async () =>
           warning(
-            'none is configured: only the app tells users.',
+            'No sender is configured: only the app tells users.',
             'Deploy with -c senderEmail=… to send emails as well.',
           ),
       },
@@ -166,13 +165,13 @@ function emailLooks(target: Target): Look[] {
   return [
     {
       code: 'sender',
-      title: 'Sender of emails',
+      title: 'SES has verified the sender of emails',
       permission: 'ses:GetEmailIdentity',
       look: () => lookAtSender(target, sender),
     },
     {
       code: 'ses_account',
-      title: 'SES account',
+      title: 'SES sends to everybody',
       permission: 'ses:GetAccount',
       look: async () => judgeAccount(await target.ses.send(new GetAccountCommand())),
     },
@@ -187,7 +186,7 @@ async function lookAtSender(target: Target, sender: string): Promise<Found> {
       const { VerifiedForSendingStatus: verified, VerificationStatus: status } = await target.ses.send(
         new GetEmailIdentityCommand({ EmailIdentity: identity }),
       );
-      if (verified) return ok(`${sender}; SES has verified ${identity}.`);
+      if (verified) return ok(`${sender}${identity === domain ? `, by its domain` : ''}.`);
       return failed(
         `${identity} is not verified (${status ?? 'unknown'}): SES refuses every email.`,
         identity === domain
@@ -199,7 +198,7 @@ async function lookAtSender(target: Target, sender: string): Promise<Found> {
     }
   }
   return failed(
-    `neither ${sender} nor ${domain} is an identity of SES in this region: SES refuses every email.`,
+    `Neither ${sender} nor ${domain} is an identity of SES in this region: SES refuses every email.`,
     `Create one: aws sesv2 create-email-identity --email-identity ${domain}`,
   );
 }
@@ -217,7 +216,7 @@ export function judgeAccount(account: {
   }
   if (!ProductionAccessEnabled) {
     return failed(
-      'it is in the sandbox: only verified addresses get email, your users do not.',
+      'The account is in the sandbox: only verified addresses get email, your users do not.',
       'Request production access in the SES console (Account dashboard), or: aws sesv2 put-account-details …',
     );
   }
@@ -234,5 +233,5 @@ export function judgeAccount(account: {
       : quota < 0
         ? ', without a daily limit'
         : `, up to ${counted(quota, 'email')} a day`;
-  return ok(`out of the sandbox${limit}.`);
+  return ok(`The account is out of the sandbox${limit}.`);
 }

@@ -46,11 +46,11 @@ async function checksOfOperator(target: Target): Promise<readonly Check[]> {
   const itself = await checked(
     {
       code: 'operator_function',
-      title: 'Operator function',
+      title: 'The operator function answers',
       permission: 'lambda:InvokeFunction',
       async look() {
         ({ checks } = await askOperator<VerifyReport>(target, { ask: 'verify' }));
-        return { state: 'ok', found: 'it answers.', fix: null };
+        return { state: 'ok', found: 'It looks from inside, as follows.', fix: null };
       },
     },
     target.local,

@@ -269,7 +269,7 @@ describe('verify', () => {
       fix: expect.stringContaining('evergrant dlq list'),
     });
     const { stdout } = await evergrant(['verify', ...cli.options]);
-    expect(stdout).toMatch(/\n✗ Refresh queue: .*1 dead letter\.\n {4}Look at them/);
+    expect(stdout).toMatch(/\n✗ The refresh queue has no dead letters: .*1 dead letter\.\n {4}Look at them/);
     expect(stdout).toMatch(/\n\d+ of \d+ checks failed.*\.\n$/);
   });
 
