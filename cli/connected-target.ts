@@ -86,7 +86,7 @@ function functionFailure(
   const [, code, message] = /^\w+ \(([a-z_]+)\): (.*)$/s.exec(errorMessage) ?? [];
   const stage = output.replace(/Function$/, '').toLowerCase();
   if (code === undefined || message === undefined) {
-    return new CliError('function_failed', `The ${stage} failed: ${errorMessage || errorType}`);
+    return new CliError('function_failed', `The ${stage} function failed: ${errorMessage || errorType}`);
   }
-  return new CliError(code, `The ${stage} failed: ${message}`);
+  return new CliError(code, `The ${stage} function failed: ${message}`);
 }

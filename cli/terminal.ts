@@ -76,13 +76,17 @@ export class Terminal implements Output {
     }
     this.endProgress();
     const prompt = createInterface({ input: process.stdin, output: process.stderr });
-    prompt.on('SIGINT', () => process.emit('SIGINT'));
-    const answer = await new Promise<string>((resolve) => {
-      prompt.once('close', () => resolve(''));
+    const answer = await new Promise<string | null>((resolve) => {
+      prompt.once('close', () => resolve(null));
+      prompt.on('SIGINT', () => {
+        process.stderr.write('\n');
+        process.emit('SIGINT');
+      });
       prompt.question(`${question} [y/N] `, resolve);
     });
     prompt.close();
-    return /^y(es)?$/i.test(answer.trim());
+    if (answer === null) process.stderr.write('\n');
+    return /^y(es)?$/i.test(answer?.trim() ?? '');
   }
 
   #showProgress(): void {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   end,
   errorAnswer,
@@ -13,6 +13,9 @@ import {
   startAnswers,
   temporaryDirectory,
 } from './harness.ts';
+
+// Each test runs several processes, one after the other.
+vi.setConfig({ testTimeout: 120_000 });
 
 interface ErrorDocument {
   error: { code: string; message: string };

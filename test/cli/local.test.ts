@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readTokenKeys, replaceTokenKeys } from '../../cli/key/token-key-secret.ts';
 import { openLocalTarget } from '../../cli/local-target.ts';
 import type { MigrationReport } from '../../lambdas/migrator/migrate.ts';
@@ -17,10 +17,13 @@ import {
   startCliSystem,
 } from './harness.ts';
 
+// Each test runs several processes, one after the other.
+vi.setConfig({ testTimeout: 120_000 });
+
 let cli: CliSystem;
 beforeAll(async () => {
   cli = await startCliSystem();
-}, 120_000);
+}, 180_000);
 afterAll(() => cli?.stop());
 
 const tokenKeySecret = 'evergrant/local/token-key';
@@ -81,7 +84,7 @@ describe('scan', () => {
       ]);
       expect(code).toBe(1);
       expect(document.error.code).toBe('function_failed');
-      expect(document.error.message).toMatch(/^The scanner failed: DatabaseError: 42703/);
+      expect(document.error.message).toMatch(/^The scanner function failed: DatabaseError: 42703/);
     } finally {
       await cli.database.sql('ALTER TABLE integrations RENAME COLUMN expires_elsewhere TO expires_at');
     }
@@ -128,7 +131,7 @@ describe('migrate', () => {
     ]);
     expect({ code, error: document.error.code }).toEqual({ code: 1, error: 'migration_failed' });
     expect(document.error.message).toMatch(
-      /^The migrator failed: Migration 0005_threshold_events up failed: .*"threshold_events" already exists \(42P07\)/,
+      /^The migrator function failed: Migration 0005_threshold_events up failed: .*"threshold_events" already exists \(42P07\)/,
     );
 
     await cli.database.sql('DROP TABLE evergrant.threshold_events');

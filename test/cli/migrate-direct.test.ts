@@ -1,10 +1,13 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { MigrationReport } from '../../lambdas/migrator/migrate.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { evergrant, evergrantJson } from './harness.ts';
+
+// Each test runs several processes, one after the other.
+vi.setConfig({ testTimeout: 120_000 });
 
 interface ErrorDocument {
   error: { code: string; message: string };
