@@ -11,19 +11,19 @@ export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** Text of `--help`: usage, examples, options. */
+  /** Text of `--help`: usage, examples, options. The options that every command has are put below it. */
   readonly help: string;
   /** Options beyond `--stack`, `--local`, `--json` and `--help`, which every command has. */
   readonly options?: NonNullable<ParseArgsConfig['options']>;
   /** Names of the positional arguments, all of them required, such as `integration-id`. */
   readonly arguments?: readonly string[];
-  /** Whether it works without a deployed or a local stack. */
+  /** Whether it works on a deployed or a local stack, and so takes `--stack` and `--local`; it does unless `false`. */
   readonly needsTarget?: boolean;
   run(context: CommandContext): Promise<ExitCode>;
 }
 
 export interface CommandContext {
-  /** Values of the command's own options, as `parseArgs` gives them. */
+  /** Values of the command's own options and of those that every command has, as `parseArgs` gives them. */
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly arguments: readonly string[];
   /** Finds the stack; throws `CliError` that says how to name one. */

@@ -229,6 +229,8 @@ function introduction(system: LocalSystem, given: Arguments, tookMs: number): st
   const { cloud, product } = system;
   const [first, second] = system.providers.map(({ provider }) => provider.origin);
   const database = given.databaseUrl === undefined ? system.databaseUrl : 'the database you gave';
+  const directory =
+    given.directory === usualDirectory ? '' : ` --directory ${path.relative(process.cwd(), given.directory)}`;
   return `
 ${bold('Evergrant is running')} (${(tookMs / 1000).toFixed(1)} s). A scan every ${given.scanIntervalMs / 1000} s; tokens live ten minutes and two or three scans,
 and are refreshed when less than ten minutes are left.
@@ -249,8 +251,9 @@ ${bold('Try')}
   curl -X POST ${first}/_switches/faults -d '{"account": "ada@acme-flows.example", "times": 5, "answer": {"status": 503}}'
   # Grace revokes her grant: an email at once, a warning, the disconnection
   curl -X POST ${first}/_switches/revoke -d '{"account": "grace@acme-flows.example"}'
-  # a scan by hand
-  curl -X POST ${cloud.endpoints.lambda}/2015-03-31/functions/${cloud.functions[system.functionId('scanner')]?.name}/invocations -d '{"verbose": true, "dryRun": true}'
+  # how it is, and a scan by hand, as an operator does it on AWS
+  npm run evergrant -- status --local${directory}
+  npm run evergrant -- scan --local${directory} --dry-run --verbose
 `;
 }
 

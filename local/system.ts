@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import { clientConfig } from '../lambdas/postgres/database.ts';
@@ -106,6 +107,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     const assembly = await assembling;
 
     onProgress('migrating the database and starting the functions');
+    const tokenKeySecret = `evergrant/${stage}/token-key`;
     const logFile = path.join(options.directory, 'functions.log');
     await rm(logFile, { force: true });
     const { lambda, inbox, sqs } = options.ports ?? {};
@@ -113,13 +115,16 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
       ...assembly,
       secrets: {
         [`evergrant/${stage}/database`]: { url: databaseUrl, directUrl: databaseUrl },
-        [`evergrant/${stage}/token-key`]: await tokenKey(options.directory),
+        [tokenKeySecret]: await tokenKey(options.directory),
         ...Object.fromEntries(
           providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)]),
         ),
       },
       scanIntervalMs: options.scanIntervalMs,
       logFile,
+      onSecret: (name, value) => {
+        if (name === tokenKeySecret) writeFileSync(tokenKeyFile(options.directory), value, { mode: 0o600 });
+      },
       ports: {
         ...(lambda !== undefined && { lambda }),
         ...(inbox !== undefined && { email: inbox }),
@@ -136,6 +141,8 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     await store.createUsers();
     await store.pointView();
     product.open(store, providers);
+    const runningFile = await writeRunningFile(options.directory, cloud);
+    resources.defer(() => rm(runningFile, { force: true }));
     let stopping: Promise<void> | undefined;
     return {
       cloud,
@@ -214,7 +221,7 @@ function clientOf({ provider, displayName, client }: ProductProvider): object {
 
 /** The key outlives a restart, as the sealed tokens in the database do. */
 async function tokenKey(directory: string): Promise<{ current: string; previous: string[] }> {
-  const file = path.join(directory, 'token-key.json');
+  const file = tokenKeyFile(directory);
   try {
     return JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
@@ -223,6 +230,25 @@ async function tokenKey(directory: string): Promise<{ current: string; previous:
   const key = { current: randomBytes(32).toString('hex'), previous: [] };
   await writeFile(file, JSON.stringify(key), { mode: 0o600 });
   return key;
+}
+
+function tokenKeyFile(directory: string): string {
+  return path.join(directory, 'token-key.json');
+}
+
+/** Tells `evergrant --local` where the system is, for as long as it runs. Returns the file's path. */
+async function writeRunningFile(directory: string, cloud: LocalCloud): Promise<string> {
+  const { sqs, lambda, secretsManager, ses } = cloud.endpoints;
+  const file = path.join(directory, 'running.json');
+  const running = {
+    stackName: `evergrant-${stage}`,
+    endpoints: { sqs, lambda, secretsManager, ses },
+    outputs: cloud.outputs,
+  };
+  // Whoever reads it meanwhile must not see half of it.
+  await writeFile(`${file}.new`, JSON.stringify(running, null, 2));
+  await rename(`${file}.new`, file);
+  return file;
 }
 
 function idOf(things: Readonly<Record<string, unknown>>, pattern: RegExp): string {

@@ -15,6 +15,8 @@ interface Arrow {
   readonly to: string;
   readonly kind: 'file' | 'package' | 'builtin';
   readonly typeOnly: boolean;
+  /** Loaded when it is needed: `import(…)`. */
+  readonly dynamic: boolean;
 }
 
 const specifier =
@@ -25,15 +27,16 @@ function arrowsOf(file: string): Arrow[] {
   return [...text.matchAll(specifier)].map((match) => {
     const target = match[3] ?? match[5] ?? '';
     const typeOnly = match[2] !== undefined;
+    const dynamic = match[4] !== undefined;
     if (target.startsWith('.')) {
       const to = path.relative(root, path.resolve(root, path.dirname(file), target));
-      return { from: file, to, kind: 'file', typeOnly };
+      return { from: file, to, kind: 'file', typeOnly, dynamic };
     }
     if (target.startsWith('node:') || builtinModules.includes(target)) {
-      return { from: file, to: target, kind: 'builtin', typeOnly };
+      return { from: file, to: target, kind: 'builtin', typeOnly, dynamic };
     }
     const name = target.split('/', target.startsWith('@') ? 2 : 1).join('/');
-    return { from: file, to: name, kind: 'package', typeOnly };
+    return { from: file, to: name, kind: 'package', typeOnly, dynamic };
   });
 }
 
@@ -45,6 +48,7 @@ const filesIn = (folder: string) =>
 const lambdas = filesIn('lambdas').flatMap(arrowsOf);
 const lib = filesIn('lib').flatMap(arrowsOf);
 const bin = filesIn('bin').flatMap(arrowsOf);
+const cli = filesIn('cli').flatMap(arrowsOf);
 
 const show = (arrows: readonly Arrow[]) => arrows.map(({ from, to }) => `${from} → ${to}`);
 const within = (file: string, folder: string) => file.startsWith(`${folder}/`);
@@ -199,9 +203,68 @@ describe('lib/', () => {
   });
 });
 
+describe('cli/', () => {
+  /** What the functions and the command line share. */
+  const open = [
+    'lambdas/contract.ts',
+    'lambdas/messages.ts',
+    'lambdas/operator/reports.ts',
+    'lambdas/migrator/migrate.ts',
+  ];
+  /** What the functions are asked and answer: types, of which nothing is left at run time. */
+  const openAsTypes = ['lambdas/scanner/scan.ts', 'lambdas/migrator/request.ts'];
+
+  it('imports of lambdas/ only what the functions share with it', () => {
+    const wrong = files(cli).filter(
+      ({ to, typeOnly }) =>
+        !within(to, 'cli') &&
+        !within(to, 'lambdas/sealing') &&
+        !open.includes(to) &&
+        !(typeOnly && openAsTypes.includes(to)),
+    );
+    expect(show(wrong)).toEqual([]);
+    expect(cli.length).toBeGreaterThan(50);
+  });
+
+  it('knows the operator function by its types only', () => {
+    expect(show(cli.filter(({ to, typeOnly }) => within(to, 'lambdas/operator') && !typeOnly))).toEqual([]);
+  });
+
+  it('every package is a dependency, and none but the AWS SDK', () => {
+    const packages = [...new Set(cli.filter(({ kind }) => kind === 'package').map(({ to }) => to))];
+    expect(packages.filter((name) => !(name in manifest.dependencies))).toEqual([]);
+    expect(packages.filter((name) => !name.startsWith('@aws-sdk/'))).toEqual([]);
+  });
+
+  it('is imported by bin/ only', () => {
+    const others = ['lambdas', 'lib', 'local'].flatMap(filesIn).flatMap(arrowsOf);
+    expect(show(others.filter(({ to }) => within(to, 'cli')))).toEqual([]);
+    expect(bin.filter(({ to }) => within(to, 'cli')).length).toBeGreaterThan(0);
+  });
+
+  it('loads no SDK before a command needs it: help and wrong usage are answered at once', () => {
+    const reached = new Set<string>();
+    const visit = (file: string) => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const arrow of cli) {
+        if (arrow.from === file && arrow.kind === 'file' && !arrow.typeOnly && !arrow.dynamic)
+          visit(arrow.to);
+      }
+    };
+    visit('cli/main.ts');
+    visit('cli/commands.ts');
+    const eager = cli.filter(
+      ({ from, kind, typeOnly, dynamic }) => reached.has(from) && kind === 'package' && !typeOnly && !dynamic,
+    );
+    expect(show(eager)).toEqual([]);
+    expect(reached.size).toBeGreaterThan(10);
+  });
+});
+
 describe('everything else', () => {
   it('is imported by neither lambdas/ nor lib/', () => {
-    const wrong = files([...lambdas, ...lib]).filter(({ to }) => /^(bin|local|bench|test)\//.test(to));
+    const wrong = files([...lambdas, ...lib]).filter(({ to }) => /^(bin|cli|local|bench|test)\//.test(to));
     expect(show(wrong)).toEqual([]);
   });
 

@@ -37,7 +37,7 @@ export async function migrate(
   address: DatabaseAddress,
   directory: string,
   request: MigrationRequest,
-  logger: Logger,
+  logger: Pick<Logger, 'info' | 'error'>,
 ): Promise<MigrationReport> {
   const client = new pg.Client(clientConfig(address));
   // A connection that breaks fails the statement under way; without a listener it would end the process too.
@@ -59,7 +59,7 @@ async function run(
   directory: string,
   { count }: MigrationRequest,
   direction: 'up' | 'down',
-  logger: Logger,
+  logger: Pick<Logger, 'info' | 'error'>,
 ): Promise<string[]> {
   let latest = '';
   const progress = (line: string) => {

@@ -1,7 +1,7 @@
 import { errorFields } from '../observability/logger.ts';
 import { DatabaseUnavailable, sqlState } from '../postgres/database.ts';
 import { describeServer, type ServerFacts } from '../postgres/describe-server.ts';
-import { TokenKeyError } from '../sealing/token-sealer.ts';
+import { TokenKeyError } from '../sealing/token-keys.ts';
 import { SecretUnusable } from '../secrets/secret-reader.ts';
 import { dataTopics } from './data-topics.ts';
 import type { Check, VerifyReport } from './reports.ts';

@@ -1,4 +1,5 @@
-import { base64url, CompactEncrypt, calculateJwkThumbprint, compactDecrypt } from 'jose';
+import { base64url, CompactEncrypt, compactDecrypt } from 'jose';
+import { parseTokenKeys } from './token-keys.ts';
 
 /** Where a sealed token belongs. A token sealed for one place does not open in another. */
 export interface SealedPlace {
@@ -23,12 +24,6 @@ export interface Sealer {
 /** Marks our own tokens: providers issue `dir` JWEs as well (Auth0 does), and those are plain text to us. */
 export const sealedType = 'evergrant+jwe';
 
-/** The token key secret is not what it must be. The message holds no key material. */
-export class TokenKeyError extends Error {
-  override readonly name = 'TokenKeyError';
-  readonly code = 'token_key_malformed';
-}
-
 /**
  * Seals tokens for the database as JWE compact strings (RFC 7516; `alg` dir, `enc` A256GCM) and opens them.
  * The key id is the RFC 7638 thumbprint of the key, so a wrong key can never pass for a known one: it shows
@@ -51,12 +46,9 @@ export class TokenSealer implements Sealer {
    * `current` to `previous` and put a new key in its place. Throws `TokenKeyError`.
    */
   static async fromSecret(secret: string): Promise<TokenSealer> {
-    const { current, previous } = parseKeys(secret);
-    const keys = new Map<string, Uint8Array>();
-    for (const key of previous) keys.set(await keyId(key), key);
-    const currentKeyId = await keyId(current);
-    keys.set(currentKeyId, current);
-    return new TokenSealer(keys, currentKeyId, current);
+    const { current, previous } = await parseTokenKeys(secret);
+    const keys = new Map([...previous, current].map(({ id, bytes }) => [id, bytes]));
+    return new TokenSealer(keys, current.id, current.bytes);
   }
 
   /** Ids of all keys that tokens can be opened with. */
@@ -135,33 +127,4 @@ function looksTruncated([first = '', ...others]: string[]): boolean {
   } catch {
     return false;
   }
-}
-
-async function keyId(key: Uint8Array): Promise<string> {
-  return calculateJwkThumbprint({ kty: 'oct', k: base64url.encode(key) });
-}
-
-function parseKeys(secret: string): { current: Uint8Array; previous: Uint8Array[] } {
-  const shape =
-    'The token key secret must be {"current": "<64 hex digits>", "previous": ["<64 hex digits>", …]}';
-  let document: { current?: unknown; previous?: unknown } | null;
-  try {
-    document = JSON.parse(secret);
-  } catch {
-    throw new TokenKeyError(`${shape}, but it is not JSON.`);
-  }
-  const { current, previous = [] } = document ?? {};
-  if (!isHexKey(current)) throw new TokenKeyError(`${shape}, but "current" is not 64 hex digits.`);
-  if (!Array.isArray(previous) || !previous.every(isHexKey)) {
-    throw new TokenKeyError(`${shape}, but "previous" is not a list of such keys.`);
-  }
-  return { current: fromHex(current), previous: previous.map(fromHex) };
-}
-
-function isHexKey(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value);
-}
-
-function fromHex(hex: string): Uint8Array {
-  return new Uint8Array(Buffer.from(hex, 'hex'));
 }

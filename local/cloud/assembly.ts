@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { JsonObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 
 /** A resource as the template spells it, intrinsics unresolved. */
 export interface RawResource {
@@ -16,6 +16,7 @@ export interface RawTemplate {
   Parameters?: Record<string, { Type: string; Default?: string }>;
   Conditions?: JsonObject;
   Mappings?: Record<string, Record<string, JsonObject>>;
+  Outputs?: Record<string, { Value: Json; Condition?: string }>;
 }
 
 export interface Assembly {

@@ -28,6 +28,8 @@ export interface LocalCloudOptions {
   /** Overrides the interval of every scheduled rule; null means that none ever fires by itself. */
   scanIntervalMs?: number | null;
   onEvent?: (event: CloudEvent) => void;
+  /** Called with the name and the new value of a secret that a caller of the API has changed. */
+  onSecret?: ((name: string, value: string) => void) | undefined;
   /** File that function output is appended to. */
   logFile?: string;
   /** Fixed ports on 127.0.0.1, instead of free ones. */
@@ -51,6 +53,8 @@ export interface LocalCloud {
   queues: Record<string, LocalQueue>;
   /** Invokes a function and waits for its end. Rejects only when there is no such function. */
   invoke(idOrName: string, event: Json): Promise<InvocationResult>;
+  /** The stack's outputs by name, but of those that name what the local cloud leaves out. */
+  outputs: Record<string, string>;
   /** Kills the function's processes without warning. Returns their ids. */
   kill(idOrName: string): number[];
   /** Process ids of the function's execution environments. */
@@ -91,18 +95,18 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
     const queues = await startQueues(ports.sqs);
     resources.defer(() => queues.stop());
-    const stack = readStack(
-      readTemplate({
-        assemblyDir: options.assemblyDir,
-        stackName: options.stackName,
-        parameters: options.parameters ?? {},
-        sqsEndpoint: queues.endpoint,
-      }),
-    );
+    const template = readTemplate({
+      assemblyDir: options.assemblyDir,
+      stackName: options.stackName,
+      parameters: options.parameters ?? {},
+      sqsEndpoint: queues.endpoint,
+    });
+    const stack = readStack(template);
     const secrets = await startSecrets({
       specs: stack.secrets,
       given: options.secrets,
       port: ports.secretsManager,
+      onCurrent: options.onSecret,
     });
     resources.defer(() => secrets.stop());
     await queues.create(stack.queues);
@@ -137,6 +141,15 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       send: (functionId, event) => asynchronous.send(functionId, event, 'api'),
       kill: (functionId) => functions.kill(functionId),
       setEmailFault: email.setFault,
+      eventSourcesOf: (functionId) =>
+        stack.eventSources
+          .filter((source) => source.functionId === functionId)
+          .map((source) => ({
+            ...source,
+            queueArn: stack.queues.find(({ id }) => id === source.queueId)!.arn,
+            functionArn: stack.functions.find(({ id }) => id === functionId)!.arn,
+          })),
+      rule: (name) => stack.rules.find((rule) => rule.name === name),
     };
 
     await runTriggers(stack, functions, onEvent);
@@ -176,6 +189,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
           { url, arn, name, ...(deadLetterOf === undefined ? {} : { deadLetterOf }) },
         ]),
       ),
+      outputs: template.outputs,
       invoke: async (idOrName, event) => functions.invoke(functionId(idOrName), event, 'api'),
       kill: (idOrName) => functions.kill(functionId(idOrName)),
       pids: (idOrName) => functions.pids(functionId(idOrName)),

@@ -35,6 +35,24 @@ export interface Email {
   stop(): Promise<void>;
 }
 
+/** As an account out of the sandbox: whatever the functions send is delivered. */
+const ACCOUNT = {
+  DedicatedIpAutoWarmupEnabled: false,
+  Details: {
+    AdditionalContactEmailAddresses: [],
+    ContactLanguage: 'EN',
+    MailType: 'TRANSACTIONAL',
+    ReviewDetails: { CaseId: 'local', Status: 'GRANTED' },
+    UseCaseDescription: 'A local inbox',
+    WebsiteURL: 'http://localhost',
+  },
+  EnforcementStatus: 'HEALTHY',
+  ProductionAccessEnabled: true,
+  SendingEnabled: true,
+  SendQuota: { Max24HourSend: 50_000, MaxSendRate: 14, SentLast24Hours: 0 },
+  SuppressionAttributes: { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] },
+};
+
 const INBOX_PATHS = new Set(['/store', '/clear-store', '/health-check', '/get-emlContent']);
 
 /**
@@ -50,7 +68,7 @@ export async function startEmail(options: {
   const watchdog = startWatchdog();
   const child = fork(fileURLToPath(new URL('./email-server.mjs', import.meta.url)), [], {
     detached: true,
-    env: { PATH: '/usr/bin:/bin' },
+    env: { PATH: '/usr/bin:/bin', AWS_SES_ACCOUNT: JSON.stringify(ACCOUNT) },
     execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
@@ -79,7 +97,11 @@ export async function startEmail(options: {
       return sendJson(response, current.status, current.body);
     }
     const delayMs = current?.delayMs ?? 0;
-    setTimeout(() => forward(request, response, serverPort, report), delayMs);
+    setTimeout(() => {
+      if (!isGetEmailIdentity(request)) return forward(request, response, serverPort, report);
+      report(200);
+      sendJson(response, 200, VERIFIED_IDENTITY);
+    }, delayMs);
   });
   let serverPort = 0;
   try {
@@ -109,6 +131,17 @@ export async function startEmail(options: {
 function isForInbox({ method, url = '/' }: IncomingMessage): boolean {
   const path = url.split('?')[0] as string;
   return INBOX_PATHS.has(path) || (method === 'GET' && path === '/');
+}
+
+/** The server behind knows no identities, and takes every sender: each is verified. */
+const VERIFIED_IDENTITY = {
+  IdentityType: 'DOMAIN',
+  VerifiedForSendingStatus: true,
+  VerificationStatus: 'SUCCESS',
+};
+
+function isGetEmailIdentity({ method, url = '' }: IncomingMessage): boolean {
+  return method === 'GET' && url.startsWith('/v2/email/identities/');
 }
 
 function forward(

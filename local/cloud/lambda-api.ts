@@ -4,7 +4,9 @@ import type { EmailFault } from './email.ts';
 import type { InvocationResult } from './invocation.ts';
 import { THROTTLED } from './invocation.ts';
 import type { Json } from './json.ts';
+import { isObject } from './json.ts';
 import { closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
+import type { EventSourceSpec, RuleSpec } from './stack.ts';
 import { InvalidInput, parseEmailFault, switchesHelp } from './switches.ts';
 import { lambdaNameIn } from './template.ts';
 
@@ -19,6 +21,10 @@ export interface LambdaApiActions {
   send(functionId: string, event: Json): void;
   kill(functionId: string): number[];
   setEmailFault(fault: EmailFault | null): void;
+  /** What feeds a function, with the ARNs of both. */
+  eventSourcesOf(functionId: string): (EventSourceSpec & { queueArn: string; functionArn: string })[];
+  /** A rule that runs, by its name. */
+  rule(name: string): RuleSpec | undefined;
 }
 
 export interface LambdaApi {
@@ -27,7 +33,8 @@ export interface LambdaApi {
 }
 
 /**
- * Starts an endpoint with Lambda's Invoke, for the AWS CLI and SDKs, and with the switches below `/_switches`.
+ * Starts an endpoint with Lambda's Invoke and ListEventSourceMappings and EventBridge's DescribeRule, for the AWS CLI and
+ * SDKs, and with the switches below `/_switches`.
  * @param actions Asked for at each request, because functions need to know this endpoint before they can run.
  * @throws Error that names a fixed port in use.
  */
@@ -68,11 +75,17 @@ async function handle(
     return sendJson(response, 200, { fault: null });
   }
   if (route === 'GET /_switches') return sendJson(response, 200, switchesHelp(actions.functionNames()));
+  if (route === 'GET /2015-03-31/event-source-mappings') {
+    return listEventSources(request, response, actions);
+  }
+  if (request.headers['x-amz-target'] === 'AWSEvents.DescribeRule') {
+    return describeRule(await readJson(request, 'The body'), response, actions);
+  }
   sendError(
     response,
     404,
     'UnknownOperationException',
-    `The local cloud has no ${route}: it runs SQS, Secrets Manager, SES and Lambda's Invoke. See GET /_switches.`,
+    `The local cloud has no ${route}: it runs SQS, Secrets Manager, SES, Lambda's Invoke and a little more. See GET /_switches.`,
   );
 }
 
@@ -108,6 +121,41 @@ async function invoke(
       'x-amz-function-error': 'Unhandled',
     },
   );
+}
+
+function listEventSources(
+  request: IncomingMessage,
+  response: ServerResponse,
+  actions: LambdaApiActions,
+): void {
+  const name = new URL(request.url ?? '/', 'http://localhost').searchParams.get('FunctionName');
+  if (name === null) throw new InvalidInput('FunctionName is missing.');
+  const functionId = resolveFunction(response, actions, name);
+  if (!functionId) return;
+  const mappings = actions.eventSourcesOf(functionId).map((source) => ({
+    UUID: source.id,
+    EventSourceArn: source.queueArn,
+    FunctionArn: source.functionArn,
+    State: 'Enabled',
+    BatchSize: source.batchSize,
+    MaximumBatchingWindowInSeconds: source.windowMs / 1_000,
+    ScalingConfig: { MaximumConcurrency: source.maxConcurrency },
+    FunctionResponseTypes: source.reportsBatchItemFailures ? ['ReportBatchItemFailures'] : [],
+  }));
+  sendJson(response, 200, { EventSourceMappings: mappings });
+}
+
+function describeRule(body: Json, response: ServerResponse, actions: LambdaApiActions): void {
+  const name = isObject(body) ? String(body.Name) : '';
+  const rule = actions.rule(name);
+  const headers = { 'content-type': 'application/x-amz-json-1.1' };
+  if (!rule) {
+    const message = `Rule ${name} does not exist.`;
+    sendJson(response, 400, { __type: 'ResourceNotFoundException', message }, headers);
+    return;
+  }
+  const { arn: Arn, expression: ScheduleExpression } = rule;
+  sendJson(response, 200, { Name: rule.name, Arn, ScheduleExpression, State: 'ENABLED' }, headers);
 }
 
 function resolveFunction(

@@ -20,6 +20,8 @@ export interface SecretsOptions {
   /** Values by name (or by a template secret's logical id); they come before the template's own. */
   given: Record<string, string | object>;
   port?: number | undefined;
+  /** Called with the name and the new current value of a secret that a caller of the API has changed. */
+  onCurrent?: ((name: string, value: string) => void) | undefined;
 }
 
 interface Version {
@@ -52,7 +54,7 @@ class SecretsError extends Error {
  * Starts the endpoint with the template's secrets and the given ones.
  * @throws Error that names a fixed port in use.
  */
-export async function startSecrets({ specs, given, port }: SecretsOptions): Promise<Secrets> {
+export async function startSecrets({ specs, given, port, onCurrent }: SecretsOptions): Promise<Secrets> {
   const secrets: Secret[] = specs.map(({ id, name }) => ({
     name,
     arn: secretArn(name),
@@ -112,7 +114,40 @@ export async function startSecrets({ specs, given, port }: SecretsOptions): Prom
     },
     PutSecretValue(parameters) {
       const secret = existing(parameters);
-      return { ...identify(secret), ...present(addVersion(secret, required(parameters, 'SecretString'))) };
+      const secretString = required(parameters, 'SecretString');
+      const { ClientRequestToken: token = randomUUID(), VersionStages: stages = ['AWSCURRENT'] } = parameters;
+      const id = String(token);
+      const known = secret.versions.find((version) => version.id === id);
+      if (known && known.secretString !== secretString) {
+        throw new SecretsError(
+          'ResourceExistsException',
+          'A version with this token exists, and has another value.',
+        );
+      }
+      const version = known ?? addVersion(secret, secretString, { id, stages: stages as string[] });
+      if (!known && version.stages.includes('AWSCURRENT')) onCurrent?.(secret.name, secretString);
+      return { ...identify(secret), ...present(version) };
+    },
+    UpdateSecretVersionStage(parameters) {
+      const secret = existing(parameters);
+      const stage = required(parameters, 'VersionStage');
+      const { MoveToVersionId: moveTo, RemoveFromVersionId: removeFrom } = parameters;
+      const holder = secret.versions.find(({ stages }) => stages.includes(stage));
+      if (holder && holder.id !== removeFrom) {
+        throw new SecretsError(
+          'InvalidParameterException',
+          `The parameter RemoveFromVersionId can't be empty or another version than ${holder.id}, to which staging label ${stage} is attached.`,
+        );
+      }
+      const version = moveTo === undefined ? undefined : secret.versions.find(({ id }) => id === moveTo);
+      if (moveTo !== undefined && !version) {
+        throw new SecretsError('ResourceNotFoundException', `There is no version ${moveTo}.`);
+      }
+      if (holder) holder.stages = holder.stages.filter((label) => label !== stage);
+      if (version) label(secret, version, stage);
+      if (holder && version && stage === 'AWSCURRENT') label(secret, holder, 'AWSPREVIOUS');
+      if (version && stage === 'AWSCURRENT') onCurrent?.(secret.name, version.secretString);
+      return identify(secret);
     },
     CreateSecret(parameters) {
       const name = required(parameters, 'Name');
@@ -164,19 +199,30 @@ export async function startSecrets({ specs, given, port }: SecretsOptions): Prom
     put,
     get(name) {
       const secret = secrets.find(({ logicalId }) => logicalId === name) ?? find(name);
-      return secret?.versions[0]?.secretString;
+      return secret?.versions.find(({ stages }) => stages.includes('AWSCURRENT'))?.secretString;
     },
     stop: () => closeServer(server),
   };
 }
 
-function addVersion(secret: Secret, secretString: string): Version {
-  for (const version of secret.versions) {
-    version.stages = version.stages.includes('AWSCURRENT') ? ['AWSPREVIOUS'] : [];
-  }
-  const version = { id: randomUUID(), secretString, stages: ['AWSCURRENT'], createdAtMs: Date.now() };
+/** Adds a version under its labels; one that becomes the current one makes the one before the previous one. */
+function addVersion(
+  secret: Secret,
+  secretString: string,
+  { id = randomUUID() as string, stages = ['AWSCURRENT'] } = {},
+): Version {
+  const before = secret.versions.find((version) => version.stages.includes('AWSCURRENT'));
+  const version: Version = { id, secretString, stages: [], createdAtMs: Date.now() };
   secret.versions.unshift(version);
+  for (const stage of stages) label(secret, version, stage);
+  if (before && version.stages.includes('AWSCURRENT')) label(secret, before, 'AWSPREVIOUS');
   return version;
+}
+
+/** Attaches a label to one version and takes it from the others. */
+function label(secret: Secret, version: Version, stage: string): void {
+  for (const other of secret.versions) other.stages = other.stages.filter((attached) => attached !== stage);
+  version.stages.push(stage);
 }
 
 function identify({ name, arn }: Secret): object {

@@ -56,7 +56,10 @@ export interface EventSourceSpec {
 /** A schedule that invokes functions. */
 export interface RuleSpec {
   id: string;
+  name: string;
   arn: string;
+  /** As the template has it. */
+  expression: string;
   intervalMs: number;
   /** `input` replaces the scheduled event when given. */
   targets: { functionId: string; input?: Json }[];
@@ -309,7 +312,9 @@ function readRule(resource: Resource, template: Template): RuleSpec {
   const targets = resource.get('Targets');
   return {
     id: resource.id,
+    name: template.attribute(resource.id, null)!,
     arn: template.attribute(resource.id, 'Arn')!,
+    expression,
     intervalMs,
     targets: (Array.isArray(targets) ? targets : []).map((target, index) => {
       const path = `Targets[${index}]`;

@@ -35,6 +35,8 @@ export interface Template {
   attribute(id: string, attribute: string | null): string | undefined;
   /** Directory of the asset that an S3 key names. */
   assetDir(s3Key: string): string | undefined;
+  /** Values of the outputs by name, but of those that name a resource which the local cloud knows nothing of. */
+  outputs: Record<string, string>;
 }
 
 /**
@@ -77,11 +79,26 @@ export function readTemplate(options: TemplateOptions): Template {
     ];
   }
 
+  function outputs(): Record<string, string> {
+    const known = Object.entries(raw.Outputs ?? {}).filter(
+      ([, { Value, Condition }]) =>
+        (!Condition || intrinsics.isConditionTrue(Condition)) &&
+        referencesIn(Value).every((id) => !resources.has(id) || resources.get(id)!.type in attributesByType),
+    );
+    return Object.fromEntries(
+      known.map(([name, { Value }]) => [
+        name,
+        String(intrinsics.resolve(Value, { resourceId: 'Outputs', path: name })),
+      ]),
+    );
+  }
+
   return {
     resources: [...resources.values()],
     byId: (id) => resources.get(id),
     attribute,
     assetDir: (s3Key) => assetDirs.get(s3Key),
+    outputs: outputs(),
   };
 }
 

@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { base64url, CompactEncrypt, compactDecrypt, decodeProtectedHeader, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type SealedPlace, TokenKeyError, TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
+import { TokenKeyError } from '../../../lambdas/sealing/token-keys.ts';
+import { type SealedPlace, TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 
 const key = randomBytes(32).toString('hex');
 const earlierKey = randomBytes(32).toString('hex');

@@ -123,6 +123,13 @@ describe.concurrent('what takes its time', () => {
   });
 });
 
+test('outputs are resolved, but for those of what is left out', () => {
+  expect(cloud.outputs).toEqual({
+    WorkUrl: `${cloud.endpoints.sqs}/000000000000/fixture-Work`,
+    Greeted: 'hello us-east-1',
+  });
+});
+
 describe('functions', () => {
   test('get the resolved environment, what Lambda adds, and nothing of the parent', async () => {
     const { env, functionName, remainingTimeMs } = await payloadOf<{

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, CfnParameter, Duration, Fn, SecretValue, Stack } from 'aws-cdk-lib';
+import { App, CfnOutput, CfnParameter, Duration, Fn, SecretValue, Stack } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
@@ -124,7 +124,10 @@ export function everything(stack: Stack): void {
       new LambdaFunction(migrate, { event: RuleTargetInput.fromObject({ a: 1 }) }),
     ],
   });
-  new StringParameter(stack, 'Parameter', { stringValue: 'x' });
+  const left = new StringParameter(stack, 'Parameter', { stringValue: 'x' });
+  new CfnOutput(stack, 'WorkUrl', { value: work.queueUrl });
+  new CfnOutput(stack, 'Greeted', { value: Fn.join(' ', [parameter.valueAsString, stack.region]) });
+  new CfnOutput(stack, 'OfWhatIsLeftOut', { value: left.parameterName });
 }
 
 /** Synthesizes a stack `fixture` with what `define` puts into it. */

@@ -1,0 +1,19 @@
+import type { Command } from './command.ts';
+import { historyCommand } from './history/command.ts';
+import { keyCommands } from './key/commands.ts';
+import { migrateCommands } from './migrate/commands.ts';
+import { refreshCommand } from './refresh/command.ts';
+import { scanCommand } from './scan/command.ts';
+import { statusCommand } from './status/command.ts';
+import { verifyCommand } from './verify/command.ts';
+
+/** Every command, in the order of the list that `--help` prints. */
+export const commands: readonly Command[] = [
+  statusCommand,
+  historyCommand,
+  verifyCommand,
+  scanCommand,
+  refreshCommand,
+  ...migrateCommands,
+  ...keyCommands,
+];

@@ -1,0 +1,51 @@
+import type { HistoryReport } from '../../lambdas/operator/reports.ts';
+import type { Output } from '../output.ts';
+import { table } from '../table.ts';
+import { moment } from '../words.ts';
+
+/** What `history` prints for people. */
+export function renderHistory(report: HistoryReport, style: Output['style']): string[] {
+  const { integration, entries } = report;
+  const lines = [style('bold', `Integration ${report.integrationId}`)];
+  if (integration === null) {
+    lines.push('There is no such row any more; what the outbox remembers of it follows.');
+  } else {
+    const { status, disconnectReason, accessToken, refreshToken, keyId } = integration;
+    const facts: [string, string | null][] = [
+      ['Provider', integration.provider],
+      ['User', integration.userId],
+      ['Status', status + (disconnectReason === null ? '' : ` (${disconnectReason})`)],
+      ['Token expires', integration.expiresAt && moment(integration.expiresAt)],
+      ['Grant expires', integration.refreshTokenExpiresAt && moment(integration.refreshTokenExpiresAt)],
+      ['Failures in a row', failures(integration)],
+      ['Claim', claim(integration)],
+      ['Last attempt', integration.lastRefreshAttempt && moment(integration.lastRefreshAttempt)],
+      ['Last success', integration.lastRefreshSuccess && moment(integration.lastRefreshSuccess)],
+      ['Last failure', integration.lastFailureAt && moment(integration.lastFailureAt)],
+      ['Access token', accessToken],
+      ['Refresh token', refreshToken + (keyId === null ? '' : ` with key ${keyId}`)],
+    ];
+    const rows = facts.filter((fact): fact is [string, string] => fact[1] !== null);
+    lines.push(...table([{ title: '' }, { title: '' }], rows).slice(1));
+  }
+  lines.push('');
+  if (entries.length === 0) lines.push('Nothing is recorded of it yet.');
+  else {
+    const rows = entries.map(({ at, what, detail }) => [moment(at), what, detail]);
+    const [titles = '', ...rest] = table([{ title: 'When' }, { title: 'What' }, { title: '' }], rows);
+    lines.push(style('bold', titles), ...rest);
+  }
+  return lines;
+}
+
+type Integration = NonNullable<HistoryReport['integration']>;
+
+function failures({ consecutiveFailures, consecutiveTransientFailures }: Integration): string {
+  if (consecutiveFailures === 0 && consecutiveTransientFailures === 0) return 'none';
+  return `${consecutiveFailures} refused, ${consecutiveTransientFailures} passing`;
+}
+
+function claim({ claimOpen, heldUntil }: Integration): string {
+  const open = claimOpen ? 'open: a refresher has been asked' : 'none is open';
+  return heldUntil === null ? open : `${open}; not claimed again before ${moment(heldUntil)}`;
+}

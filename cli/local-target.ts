@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { CliError } from './command.ts';
+import { ConnectedTarget, type Endpoints } from './connected-target.ts';
+import type { Target } from './target.ts';
+
+/** What `npm start` writes into its directory while it runs. */
+interface Running {
+  readonly stackName: string;
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly endpoints: Endpoints;
+}
+
+const usualDirectory = path.join(import.meta.dirname, '..', '.evergrant');
+
+/** The system that `npm start` runs with this directory. Throws `CliError` when none runs. */
+export async function openLocalTarget(directory = usualDirectory): Promise<Target> {
+  const file = path.join(directory, 'running.json');
+  const start = `Start it with npm start${directory === usualDirectory ? '' : ` -- --directory ${directory}`}`;
+  let running: Running;
+  try {
+    running = JSON.parse(await readFile(file, 'utf8')) as Running;
+  } catch (error) {
+    throw new CliError(
+      'not_running',
+      `No local system runs in ${directory}. ${start}, and keep it running; one with a directory of its own is named with --directory PATH.`,
+      { cause: error },
+    );
+  }
+  await fetch(running.endpoints.lambda, { signal: AbortSignal.timeout(5_000) }).catch((error: Error) => {
+    throw new CliError(
+      'not_running',
+      `The local system in ${directory} is gone: nothing answers at ${running.endpoints.lambda}. ${start} again.`,
+      { cause: error },
+    );
+  });
+  return new ConnectedTarget(running.stackName, running.outputs, running.endpoints);
+}

@@ -1,0 +1,68 @@
+import type { StatusReport } from '../../lambdas/operator/reports.ts';
+import type { QueueDepth } from '../queue-depths.ts';
+import { counted, duration, relative } from '../words.ts';
+
+/** A promise that is broken. */
+export interface Problem {
+  readonly code: 'expired_while_connected' | 'scanner_silent' | 'dead_letters';
+  /** Without a full stop: it becomes part of a sentence. */
+  readonly message: string;
+}
+
+/** So many scan intervals without a scan that ended well mean that the scanner is silent; as the alarm has it. */
+const silentAfterIntervals = 3;
+
+/** Which promises are broken. */
+export function problemsOf(
+  report: StatusReport,
+  queues: readonly QueueDepth[],
+  scanIntervalMinutes: number,
+): Problem[] {
+  const problems: Problem[] = [];
+  const expired = sum(report.providers.map((provider) => provider.expired));
+  if (expired > 0) {
+    problems.push({
+      code: 'expired_while_connected',
+      message: `${counted(expired, 'connected integration')} ${expired === 1 ? 'has' : 'have'} an expired token`,
+    });
+  }
+  const silentMs = report.lastScan
+    ? Date.parse(report.now) - Date.parse(report.lastScan.startedAt)
+    : Number.POSITIVE_INFINITY;
+  if (silentMs > silentAfterIntervals * scanIntervalMinutes * 60_000) {
+    problems.push({
+      code: 'scanner_silent',
+      message: report.lastScan
+        ? `the last scan was ${duration(silentMs)} ago, and they should be ${duration(scanIntervalMinutes * 60_000)} apart`
+        : 'no scan has ended well yet',
+    });
+  }
+  const deadLetters = sum(queues.map((queue) => queue.deadLetters));
+  if (deadLetters > 0) {
+    problems.push({
+      code: 'dead_letters',
+      message: `${counted(deadLetters, 'dead letter')} ${deadLetters === 1 ? 'waits' : 'wait'}`,
+    });
+  }
+  return problems;
+}
+
+/** The first line: how it is, in a sentence. */
+export function verdictOf(report: StatusReport, problems: readonly Problem[]): string {
+  if (problems.length > 0) {
+    const count = problems.length === 1 ? 'One thing is' : `${problems.length} things are`;
+    return `${count} not well: ${problems.map(({ message }) => message).join('; ')}.`;
+  }
+  const connected = sum(report.providers.map((provider) => provider.connected));
+  const tokens =
+    connected === 0
+      ? 'no integration is connected yet'
+      : connected === 1
+        ? '1 connected integration, and its token has not expired'
+        : `${counted(connected, 'connected integration')}, and no token has expired`;
+  return `All is well: ${tokens}; the last scan was ${relative(report.lastScan?.startedAt ?? null, report.now).replace('now', 'just now')}.`;
+}
+
+export function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
