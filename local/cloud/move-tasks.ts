@@ -113,10 +113,12 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
           MessageSystemAttributeNames: ['MessageGroupId'],
         });
         if (messages.length === 0) break;
-        for (const message of messages) {
-          await move(message, sourceUrl, destinationUrl);
-          task.movedCount += 1;
-        }
+        await Promise.all(
+          messages.map(async (message) => {
+            await move(message, sourceUrl, destinationUrl);
+            task.movedCount += 1;
+          }),
+        );
         if (task.messagesPerSecond) {
           await sleep((messages.length / task.messagesPerSecond) * 1_000, undefined, {
             signal: stopping.signal,

@@ -185,7 +185,7 @@ export function testRuntime(overrides: Partial<Runtime> = {}): TestRuntime {
     async sleep(durationMs, signal) {
       const endMs = nowMs + durationMs;
       // What is waited for happens in a server beside.
-      await sleep(2, undefined, { signal });
+      await sleep(10, undefined, { signal });
       nowMs = Math.max(nowMs, endMs);
     },
     onInterrupt(listener) {
