@@ -59,6 +59,8 @@ export class DeadLetterQueue {
   readonly url: string;
   readonly #sourceUrl: string;
   readonly #sqs: SQSClient;
+  /** ARNs by URL, as far as they are known. */
+  readonly #arns = new Map<string, string>();
 
   constructor(target: Pick<Target, 'sqs' | 'output'>, name: QueueName) {
     this.name = name;
@@ -178,10 +180,14 @@ export class DeadLetterQueue {
   }
 
   async #arnOf(url: string): Promise<string> {
+    const known = this.#arns.get(url);
+    if (known !== undefined) return known;
     const { Attributes: attributes } = await this.#sqs.send(
       new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['QueueArn'] }),
     );
-    return attributes?.QueueArn ?? '';
+    const arn = attributes?.QueueArn ?? '';
+    this.#arns.set(url, arn);
+    return arn;
   }
 }
 
