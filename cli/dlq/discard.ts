@@ -6,10 +6,9 @@ import { look, unseenText } from './look.ts';
 import { refuseBeside, requiredQueue, textOption } from './options.ts';
 import { deadLettersText } from './printable.ts';
 import { createProgress } from './progress.ts';
-import { documentOf, printGroups, throwIfUnfinished } from './replay.ts';
+import { documentOf, messageNotFound, printGroups, throwIfUnfinished } from './report.ts';
 import { interruptible, type Runtime } from './runtime.ts';
 import { SaveFile } from './save-file.ts';
-import { messageNotFound } from './show.ts';
 import { shownLetter, totalOf } from './shown.ts';
 import { discardSelected } from './take-out.ts';
 
@@ -96,9 +95,10 @@ interface Parts {
   readonly selection: Selection;
 }
 
-async function search({ queue, runtime, selection }: Parts) {
+async function search(parts: Parts) {
+  const { queue, runtime, selection } = parts;
   const { letters, unseen } = await interruptible(runtime, (signal) =>
-    look(queue, runtime, {
+    look(queue, parts, {
       limit: searchLimit,
       signal,
       enough: (letter) => selection.messageId !== null && selects(selection, letter),

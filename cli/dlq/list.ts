@@ -40,7 +40,7 @@ Options:
           const queue = new DeadLetterQueue(reached, name);
           const found =
             limit > 0
-              ? await look(queue, runtime, { limit, signal })
+              ? await look(queue, { runtime, output }, { limit, signal })
               : { counts: await queue.count(), letters: [], unseen: 0 };
           const [task = null] = await queue.moveTasks();
           queues.push(documentOf(queue, found, task));

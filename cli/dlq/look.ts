@@ -1,5 +1,7 @@
+import type { Output } from '../output.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { Counts, DeadLetterQueue } from './dead-letter-queue.ts';
+import { createProgress } from './progress.ts';
 import { interrupted, type Runtime } from './runtime.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 
@@ -16,11 +18,12 @@ export interface Look {
 /** Receives messages, up to a limit, and makes them visible again: nothing changes but their receive counts. */
 export async function look(
   queue: DeadLetterQueue,
-  runtime: Runtime,
+  { runtime, output }: { readonly runtime: Runtime; readonly output: Output },
   options: { readonly limit: number; readonly signal: AbortSignal; enough?(letter: DeadLetter): boolean },
 ): Promise<Look> {
   const counts = await queue.count();
   const letters: DeadLetter[] = [];
+  const progress = createProgress(output, runtime);
   let enough = false;
   const { end } = await sweep(queue, runtime, {
     visibilitySeconds,
@@ -29,6 +32,9 @@ export async function look(
     enough: () => enough,
     async visit(fresh) {
       letters.push(...fresh);
+      progress(
+        () => `${queue.name}: looked at ${letters.length} of about ${counts.visible + counts.inFlight}`,
+      );
       enough ||= fresh.some((letter) => options.enough?.(letter) ?? false);
       return [];
     },

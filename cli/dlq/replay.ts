@@ -1,10 +1,10 @@
 import { CliError, type Command, type CommandContext, type ExitCode } from '../command.ts';
 import type { Output } from '../output.ts';
-import { type DeadLetter, groupDeadLetters, type Selection, selects } from './dead-letter.ts';
+import { groupDeadLetters, type Selection, selects } from './dead-letter.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { look, unseenText } from './look.ts';
 import { refuseBeside, requiredQueue, textOption, wholeNumberOption } from './options.ts';
-import { deadLettersText, printable } from './printable.ts';
+import { deadLettersText } from './printable.ts';
 import { createProgress } from './progress.ts';
 import {
   cancelRedrive,
@@ -14,10 +14,10 @@ import {
   refuseWhileActive,
   startRedrive,
 } from './redrive.ts';
-import { interrupted, interruptible, type Runtime } from './runtime.ts';
-import { messageNotFound } from './show.ts';
+import { documentOf, messageNotFound, printGroups, throwIfUnfinished } from './report.ts';
+import { interruptible, type Runtime } from './runtime.ts';
 import { shownTask, totalOf } from './shown.ts';
-import { replaySelected, type TakeOutReport } from './take-out.ts';
+import { replaySelected } from './take-out.ts';
 
 /** SQS quota of its redrive. */
 const highestRate = 500;
@@ -122,9 +122,10 @@ async function cancel({ queue, output, runtime, signal }: Parts): Promise<ExitCo
   return 0;
 }
 
-async function dryRun({ queue, output, runtime, signal }: Parts, wanted: Wanted): Promise<ExitCode> {
+async function dryRun(parts: Parts, wanted: Wanted): Promise<ExitCode> {
+  const { queue, output, signal } = parts;
   const { selection, maxPerSecond } = wanted;
-  const { letters, unseen } = await look(queue, runtime, {
+  const { letters, unseen } = await look(queue, parts, {
     limit: searchLimit,
     signal,
     enough: (letter) => selection.messageId !== null && selects(selection, letter),
@@ -153,13 +154,6 @@ async function dryRun({ queue, output, runtime, signal }: Parts, wanted: Wanted)
   return 0;
 }
 
-export function printGroups(output: Output, letters: readonly DeadLetter[]): void {
-  for (const { provider, problem, count } of groupDeadLetters(letters)) {
-    const whose = provider === null ? 'of an unknown provider' : printable(provider);
-    output.line(`  ${count}  ${whose}${problem === null ? '' : `  malformed: ${printable(problem)}`}`);
-  }
-}
-
 function sayLeftOut(output: Output, count: number, { malformed }: Selection, malformedSeen: number): void {
   if (count === 0) return;
   const why =
@@ -173,7 +167,7 @@ async function replayAll(parts: Parts, wanted: Wanted): Promise<ExitCode> {
   const { queue, output, runtime, signal } = parts;
   await refuseWhileActive(queue);
   if (wanted.selection.malformed === 'left out') {
-    const { counts, letters, unseen } = await look(queue, runtime, { limit: lookLimit, signal });
+    const { counts, letters, unseen } = await look(queue, parts, { limit: lookLimit, signal });
     const malformed = letters.filter(({ problem }) => problem !== null).length;
     if (malformed > 0) {
       output.progress(
@@ -237,47 +231,4 @@ async function replayOneByOne(parts: Parts, { selection, maxPerSecond }: Wanted)
   if (rest) output.line(rest);
   output.document({ queue: queue.name, by: 'one_by_one', ...documentOf(report) });
   return report.unseen > 0 || report.end === 'in_flight' ? 3 : 0;
-}
-
-export function documentOf({
-  error: _,
-  matched,
-  taken,
-  seen,
-  unseen,
-  malformedLeft,
-  undeleted,
-}: TakeOutReport) {
-  return { matched, taken, seen, unseen, malformedLeft, undeleted };
-}
-
-/** Throws `CliError` that says how far it came when not all that was selected is taken. */
-export function throwIfUnfinished(report: TakeOutReport, done: 'replayed' | 'discarded'): void {
-  const { taken, undeleted, refused, end, error } = report;
-  const twice =
-    undeleted === 0
-      ? ''
-      : done === 'replayed'
-        ? ` ${undeleted} of them could not be deleted here, and are in both queues, which does no harm.`
-        : ` ${undeleted} of them could not be deleted, and come back.`;
-  const far = `${deadLettersText(taken)} ${done}.${twice}`;
-  if (end === 'interrupted') {
-    throw interrupted(`${far} The others are where they were: run it again.`);
-  }
-  if (error !== null) {
-    throw new CliError(
-      'dead_letters_unfinished',
-      `${far} Then it stopped: ${error.name}: ${error.message}. What this command held becomes visible again within minutes; nothing is lost. Mend the cause and run it again.`,
-      { cause: error },
-    );
-  }
-  const refusals = Object.entries(refused);
-  if (refusals.length > 0) {
-    const codes = refusals.map(([code, count]) => `${count} × ${code}`).join(', ');
-    throw new CliError(
-      'dead_letters_refused',
-      `${far} SQS did not accept the others, which stay (${codes}). Run it again; what is refused again must be discarded.`,
-    );
-  }
-  if (undeleted > 0) throw new CliError('dead_letters_undeleted', `${far} Run it again.`);
 }

@@ -1,10 +1,11 @@
-import { CliError, type Command, type CommandContext } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import type { Output } from '../output.ts';
 import { type DeadLetter, queueNames, selects } from './dead-letter.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { look } from './look.ts';
 import { queueOption, textOption, wholeNumberOption } from './options.ts';
 import { deadLettersText, durationText, printable, printableBody } from './printable.ts';
+import { messageNotFound } from './report.ts';
 import { interruptible, type Runtime } from './runtime.ts';
 import { shownLetter } from './shown.ts';
 
@@ -56,14 +57,18 @@ Options:
         for (const name of only ? [only] : queueNames) {
           const queue = new DeadLetterQueue(reached, name);
           let matches = 0;
-          const { letters, unseen } = await look(queue, runtime, {
-            limit: searches ? searchLimit : limit,
-            signal,
-            enough: (letter) => {
-              if (selects(selection, letter)) matches += 1;
-              return matches >= (selection.messageId === null ? limit : 1);
+          const { letters, unseen } = await look(
+            queue,
+            { runtime, output },
+            {
+              limit: searches ? searchLimit : limit,
+              signal,
+              enough: (letter) => {
+                if (selects(selection, letter)) matches += 1;
+                return matches >= (selection.messageId === null ? limit : 1);
+              },
             },
-          });
+          );
           const found = letters.filter((letter) => selects(selection, letter)).slice(0, limit);
           shown += found.length;
           queues.push({
@@ -86,13 +91,6 @@ Options:
       return 0;
     },
   };
-}
-
-export function messageNotFound(messageId: string): CliError {
-  return new CliError(
-    'message_not_found',
-    `${messageId} is no dead letter that can be seen: it was replayed (which gives it a new id) or discarded, or it is in flight with somebody else and comes back.`,
-  );
 }
 
 function print(output: Output, runtime: Runtime, letter: DeadLetter): void {

@@ -41,7 +41,8 @@ function endHolds(): void {
 }
 
 const google = many(14, () => refresh('google'));
-const others = [...many(9, () => refresh('slack')), ...many(3, () => malformed('google'))];
+const slack = many(9, () => refresh('slack'));
+const others = [...slack, ...many(3, () => malformed('google'))];
 const mixed = [...google, ...others].toSorted((a, b) => (a.body < b.body ? -1 : 1));
 
 async function filled(): Promise<TestStack> {
@@ -79,7 +80,7 @@ const breaking = (failure: Failure) => (call: Call) => {
   if (hit || after) throw new Error('The connection is gone.');
 };
 
-describe('whatever call fails', () => {
+describe('whatever call fails', { timeout: 120_000 }, () => {
   it('a replay of a provider loses nothing, and the next one finishes it', async () => {
     const line = '--queue refresh --provider google';
     const failures = await everyFailure(replayCommand, line);
@@ -155,7 +156,7 @@ describe('whatever call fails', () => {
       const where = JSON.stringify(failure);
       for (const message of mixed)
         expect(count(dead, message) + count(saved, message), where).toBeGreaterThan(0);
-      for (const message of others) expect(count(dead, message), where).toBe(1);
+      for (const message of slack) expect(count(dead, message), where).toBe(1);
     }
   });
 
@@ -168,7 +169,7 @@ describe('whatever call fails', () => {
   });
 });
 
-describe('interrupted at any call', () => {
+describe('interrupted at any call', { timeout: 120_000 }, () => {
   it.each([
     ['dlq list', listCommand, ''],
     ['dlq replay', replayCommand, '--queue refresh --provider google'],
@@ -202,6 +203,42 @@ describe('interrupted at any call', () => {
 
 const idOf = ({ body }: TestMessage) => (body.startsWith('{') ? JSON.parse(body).integrationId : body);
 
+/** Replays the dead letters of `google` in a process that gets a signal at the n-th call of an action. */
+async function replayInProcess(
+  stack: TestStack,
+  kill: { action: string; moment: string; nth: number; signal: NodeJS.Signals },
+) {
+  const child = fork(path.join(import.meta.dirname, 'killed-replay.ts'), {
+    execArgv: [],
+    silent: true,
+    env: {
+      ...process.env,
+      KILL: JSON.stringify(kill),
+      ENDPOINT: queues.queues.endpoint,
+      OUTPUTS: JSON.stringify(stack.outputs),
+    },
+  });
+  let errors = '';
+  child.stderr?.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  const [exitCode, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return { exitCode, signal, errors };
+}
+
+it.each(['SIGINT', 'SIGTERM'] as const)('%s ends a replay in good order', async (signal) => {
+  const stack = await filled();
+  const kill = { action: 'SendMessageBatch', moment: 'after', nth: 1, signal };
+  const ended = await replayInProcess(stack, kill);
+  expect(ended).toMatchObject({ exitCode: 1, signal: null });
+  expect(ended.errors).toMatch(/^Interrupted\. \d+ dead letters? replayed\. The others are where they were/);
+  const { all: dead, hidden } = await stack.contents('refresh');
+  const { all: back } = await stack.contents('refresh', 'source');
+  expect(hidden).toBe(0);
+  expect(back.length).toBeGreaterThan(0);
+  expect([...dead, ...back].toSorted()).toEqual(bodies(mixed));
+});
+
 describe('killed', () => {
   it.each([
     ['before anything is received', { action: 'ReceiveMessage', moment: 'before', nth: 1 }],
@@ -215,16 +252,7 @@ describe('killed', () => {
     ],
   ])('a replay loses nothing: %s', async (_, kill) => {
     const stack = await filled();
-    const child = fork(path.join(import.meta.dirname, 'killed-replay.ts'), {
-      execArgv: [],
-      env: {
-        ...process.env,
-        KILL: JSON.stringify(kill),
-        ENDPOINT: queues.queues.endpoint,
-        OUTPUTS: JSON.stringify(stack.outputs),
-      },
-    });
-    const [, signal] = await once(child, 'exit');
+    const { signal } = await replayInProcess(stack, { ...kill, signal: 'SIGKILL' });
     expect(signal).toBe('SIGKILL');
     const { all: dead } = await stack.contents('refresh');
     const { all: back } = await stack.contents('refresh', 'source');
