@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { dlqCommands } from './dlq/commands.ts';
 import { historyCommand } from './history/command.ts';
 import { keyCommands } from './key/commands.ts';
 import { migrateCommands } from './migrate/commands.ts';
@@ -16,4 +17,5 @@ export const commands: readonly Command[] = [
   refreshCommand,
   ...migrateCommands,
   ...keyCommands,
+  ...dlqCommands,
 ];

@@ -1,6 +1,6 @@
 /**
  * What the infrastructure (`lib/`) and the functions (`lambdas/`) share, and nothing else: names of
- * environment variables and metrics, and the shapes of messages. Both sides import them from here.
+ * environment variables and metrics, and the shapes and groups of messages. Both sides import them from here.
  */
 
 /** Environment variables of every function that talks to Postgres. */
@@ -98,10 +98,27 @@ export const metricNames = {
 export interface RefreshMessage {
   readonly version: 1;
   readonly integrationId: string;
+  /** See `ThresholdEventMessage`. */
+  readonly provider?: string;
 }
 
 /** One message on the threshold event queue names one row of the outbox `evergrant.threshold_events`. */
 export interface ThresholdEventMessage {
   readonly version: 1;
   readonly eventId: string;
+  /**
+   * Name of the integration's provider, for operators who sort dead letters; consumers do not read it. It stands in
+   * the body because the body alone survives every way that a message can go: SQS documents neither for its redrive
+   * nor for a copy by hand that group id and attributes come along. A message without it (an earlier version sent it)
+   * has the provider as its group id.
+   */
+  readonly provider?: string;
+}
+
+/** Group of events that the scanner relays, whatever their provider: they must not delay fresh ones. */
+export const relayGroupId = 'relay';
+
+/** The group id of a provider's messages: SQS takes up to 128 letters, digits and punctuation marks. */
+export function messageGroupId(name: string): string {
+  return name.replace(/[^\x21-\x7e]/g, '_').slice(0, 128) || '_';
 }

@@ -2,8 +2,10 @@ import type { RefreshMessage, ThresholdEventMessage } from './contract.ts';
 import { problemsOf, z } from './schema.ts';
 
 const version = z.literal(1);
-const refreshMessage = z.object({ version, integrationId: z.guid() });
-const thresholdEventMessage = z.object({ version, eventId: z.guid() });
+// Nobody's work depends on it, so a wrong one makes no message malformed.
+const provider = z.catch(z.optional(z.string()), undefined);
+const refreshMessage = z.object({ version, integrationId: z.guid(), provider });
+const thresholdEventMessage = z.object({ version, eventId: z.guid(), provider });
 
 export type Parsed<Message> =
   | { readonly ok: true; readonly message: Message }

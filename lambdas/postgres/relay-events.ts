@@ -17,12 +17,16 @@ FROM (
   FOR NO KEY UPDATE SKIP LOCKED
 ) AS waiting
 WHERE e.id = waiting.id
-RETURNING e.id`;
+RETURNING e.id, e.provider`;
 
-export async function relayEvents(
+export interface RelayedEvent {
+  readonly id: string;
+  readonly provider: string;
+}
+
+export function relayEvents(
   database: Database,
   wanted: { readonly holdSeconds: number; readonly limit: number },
-): Promise<string[]> {
-  const rows = await database.query<{ id: string }>(statement, [wanted.holdSeconds, wanted.limit]);
-  return rows.map(({ id }) => id);
+): Promise<RelayedEvent[]> {
+  return database.query<RelayedEvent>(statement, [wanted.holdSeconds, wanted.limit]);
 }

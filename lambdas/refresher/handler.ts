@@ -86,7 +86,7 @@ async function publish(
   if (events.length === 0) return;
   const refused = await thresholdQueue.send(
     events.map(({ eventId, provider }) => ({
-      body: { version: 1, eventId } satisfies ThresholdEventMessage,
+      body: { version: 1, eventId, provider } satisfies ThresholdEventMessage,
       groupId: provider,
     })),
   );

@@ -1,4 +1,4 @@
-import { metricNames, type RefreshMessage, type ThresholdEventMessage } from '../contract.ts';
+import { metricNames, type RefreshMessage, relayGroupId, type ThresholdEventMessage } from '../contract.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
@@ -181,7 +181,7 @@ async function enqueue(
 ): Promise<number> {
   const refused = await refreshQueue.send(
     chunk.map(({ id, provider }) => ({
-      body: { version: 1, integrationId: id } satisfies RefreshMessage,
+      body: { version: 1, integrationId: id, provider } satisfies RefreshMessage,
       groupId: provider,
     })),
   );
@@ -196,20 +196,20 @@ async function enqueue(
 }
 
 async function relay({ database, thresholdQueue, settings, logger }: ScanParts): Promise<number> {
-  const eventIds = await relayEvents(database, {
+  const events = await relayEvents(database, {
     holdSeconds: settings.eventRelayHoldSeconds,
     limit: relayLimit,
   });
-  if (eventIds.length === 0) return 0;
+  if (events.length === 0) return 0;
   const refused = await thresholdQueue.send(
-    eventIds.map((eventId) => ({
-      body: { version: 1, eventId } satisfies ThresholdEventMessage,
-      groupId: 'relay',
+    events.map(({ id, provider }) => ({
+      body: { version: 1, eventId: id, provider } satisfies ThresholdEventMessage,
+      groupId: relayGroupId,
     })),
   );
   if (refused.length > 0)
     logger.error('messages refused by the threshold event queue', { count: refused.length });
-  return eventIds.length - refused.length;
+  return events.length - refused.length;
 }
 
 function shown(row: ClaimableIntegration) {

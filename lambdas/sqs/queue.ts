@@ -4,6 +4,7 @@ import {
   type SendMessageBatchRequestEntry,
   SQSClient,
 } from '@aws-sdk/client-sqs';
+import { messageGroupId } from '../contract.ts';
 
 /** Entries of one batch call, SQS quota. */
 const batchSize = 10;
@@ -36,7 +37,7 @@ export class Queue {
       if (index % batchSize === 0) batches.push([]);
       batches.at(-1)?.push({
         Id: String(index),
-        MessageBody: JSON.stringify(body),
+        MessageBody: asciiJson(body),
         MessageGroupId: messageGroupId(groupId),
       });
     }
@@ -76,7 +77,10 @@ export class Queue {
   }
 }
 
-/** SQS takes up to 128 letters, digits and punctuation marks as a group id. */
-function messageGroupId(name: string): string {
-  return name.replace(/[^\x21-\x7e]/g, '_').slice(0, 128) || '_';
+/** JSON in ASCII: SQS refuses some characters that Postgres stores, and no name may keep a message from being sent. */
+function asciiJson(body: object): string {
+  return JSON.stringify(body).replace(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -29,6 +29,15 @@ interface Task {
 /** How long a message may take from its receive to its delete. */
 const MOVE_VISIBILITY_S = 30;
 
+/** Messages of one receive, SQS quota. */
+const RECEIVE_LIMIT = 10;
+
+/** SQS quotas. */
+const HIGHEST_RATE = 500;
+const MOST_RESULTS = 10;
+
+const ACTIVE: Task['status'][] = ['RUNNING', 'CANCELLING'];
+
 /** @param urlOf URL of the queue with an ARN. */
 export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => string): MoveTasks {
   const tasks: Task[] = [];
@@ -45,10 +54,11 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
         `Source queue ${sourceArn} must be configured as a Dead Letter Queue.`,
       );
     }
-    if (tasks.some((task) => task.sourceArn === sourceArn && task.status === 'RUNNING')) {
+    const rate = parameters.MaxNumberOfMessagesPerSecond;
+    if (rate !== undefined && !isWholeNumber(rate, HIGHEST_RATE)) {
       return failure(
-        'UnsupportedOperation',
-        'There is already a task running. Only one active task is allowed.',
+        'InvalidParameterValue',
+        `Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must be between 1 and ${HIGHEST_RATE}.`,
       );
     }
     const destinationArn = parameters.DestinationArn === undefined ? null : String(parameters.DestinationArn);
@@ -58,14 +68,25 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
         'Several queues share this dead-letter queue: give a DestinationArn.',
       );
     }
+    if (destinationArn !== null && !(await queueUrls()).includes(urlOf(destinationArn))) {
+      return failure('ResourceNotFoundException', `The resource ${destinationArn} does not exist.`);
+    }
+    const toMoveCount = await countMessages(urlOf(sourceArn));
+    // Last, and with nothing awaited after it: of two starts at once only one gets past.
+    if (tasks.some((task) => task.sourceArn === sourceArn && ACTIVE.includes(task.status))) {
+      return failure(
+        'UnsupportedOperation',
+        'There is already a task running. Only one active task is allowed.',
+      );
+    }
     const task: Task = {
       handle: randomUUID(),
       sourceArn,
       destinationArn,
-      messagesPerSecond: Number(parameters.MaxNumberOfMessagesPerSecond ?? 0) || null,
+      messagesPerSecond: rate === undefined ? null : Number(rate),
       status: 'RUNNING',
       movedCount: 0,
-      toMoveCount: await countMessages(urlOf(sourceArn)),
+      toMoveCount,
       failureReason: null,
       startedAtMs: Date.now(),
     };
@@ -81,14 +102,23 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
       while (task.status === 'RUNNING' && task.movedCount < task.toMoveCount && !stopping.signal.aborted) {
         const { Messages: messages = [] } = await call<{ Messages?: SqsMessage[] }>('ReceiveMessage', {
           QueueUrl: sourceUrl,
-          MaxNumberOfMessages: Math.min(10, task.toMoveCount - task.movedCount),
+          // No more than a second's worth at once, so that progress shows and a cancel takes effect.
+          MaxNumberOfMessages: Math.min(
+            RECEIVE_LIMIT,
+            task.messagesPerSecond ?? RECEIVE_LIMIT,
+            task.toMoveCount - task.movedCount,
+          ),
           VisibilityTimeout: MOVE_VISIBILITY_S,
           MessageAttributeNames: ['All'],
           MessageSystemAttributeNames: ['MessageGroupId'],
         });
         if (messages.length === 0) break;
-        for (const message of messages) await move(message, sourceUrl, destinationUrl);
-        task.movedCount += messages.length;
+        await Promise.all(
+          messages.map(async (message) => {
+            await move(message, sourceUrl, destinationUrl);
+            task.movedCount += 1;
+          }),
+        );
         if (task.messagesPerSecond) {
           await sleep((messages.length / task.messagesPerSecond) * 1_000, undefined, {
             signal: stopping.signal,
@@ -114,7 +144,7 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
 
   /** URLs of the queues whose dead letters go to this one; null when there is no such queue. */
   async function queuesBehind(deadLetterArn: string): Promise<string[] | null> {
-    const { QueueUrls: urls = [] } = await call<{ QueueUrls?: string[] }>('ListQueues', {});
+    const urls = await queueUrls();
     if (!urls.includes(urlOf(deadLetterArn))) return null;
     const behind: string[] = [];
     for (const url of urls) {
@@ -131,6 +161,11 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
     return behind;
   }
 
+  async function queueUrls(): Promise<string[]> {
+    const { QueueUrls: urls = [] } = await call<{ QueueUrls?: string[] }>('ListQueues', {});
+    return urls;
+  }
+
   async function countMessages(url: string): Promise<number> {
     const { Attributes: attributes } = await call<{ Attributes?: { ApproximateNumberOfMessages?: string } }>(
       'GetQueueAttributes',
@@ -139,11 +174,21 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
     return Number(attributes?.ApproximateNumberOfMessages ?? 0);
   }
 
-  function list(parameters: Record<string, unknown>): SqsAnswer {
-    const found = tasks.filter(({ sourceArn }) => sourceArn === parameters.SourceArn);
+  async function list(parameters: Record<string, unknown>): Promise<SqsAnswer> {
+    const sourceArn = String(parameters.SourceArn ?? '');
+    if (!(await queueUrls()).includes(urlOf(sourceArn)))
+      return failure('ResourceNotFoundException', `The resource ${sourceArn} does not exist.`);
+    const limit = parameters.MaxResults ?? 1;
+    if (!isWholeNumber(limit, MOST_RESULTS)) {
+      return failure(
+        'InvalidParameterValue',
+        `Value for parameter MaxResults is invalid. Reason: Must be between 1 and ${MOST_RESULTS}.`,
+      );
+    }
+    const found = tasks.filter((task) => task.sourceArn === sourceArn);
     return {
       status: 200,
-      body: { Results: found.slice(0, Number(parameters.MaxResults ?? 1)).map(describe) },
+      body: { Results: found.slice(0, Number(limit)).map(describe) },
     };
   }
 
@@ -161,6 +206,10 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
     },
     stop: () => stopping.abort(),
   };
+}
+
+function isWholeNumber(value: unknown, highest: number): boolean {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= highest;
 }
 
 function describe(task: Task): object {

@@ -1,4 +1,5 @@
 import { buildApp } from 'fauxqs';
+import { createGroupIds } from './group-ids.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { explainListenError } from './loopback.ts';
 import { createMoveTasks } from './move-tasks.ts';
@@ -19,12 +20,13 @@ const MOVE_TASK_ACTIONS = ['StartMessageMoveTask', 'ListMessageMoveTasks', 'Canc
 const ACTIONS_THAT_ANSWER_URLS = ['CreateQueue', 'GetQueueUrl', 'ListQueues', 'ListDeadLetterSourceQueues'];
 
 /**
- * Starts fauxqs on 127.0.0.1, with the parts of SQS that it lacks: message move tasks, and queue URLs whose host every
- * process can resolve (its own, `sqs.us-east-1.localhost`, need not).
+ * Starts fauxqs on 127.0.0.1, with the parts of SQS that it lacks: message move tasks, group ids on standard queues, and
+ * queue URLs whose host every process can resolve (its own, `sqs.us-east-1.localhost`, need not).
  * @throws Error that names a fixed port in use.
  */
 export async function startQueues(port?: number): Promise<Queues> {
   const app = buildApp({ logger: false, defaultRegion: REGION });
+  const groupIds = createGroupIds();
   const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
 
   app.addHook('preHandler', async (request, reply) => {
@@ -37,9 +39,12 @@ export async function startQueues(port?: number): Promise<Queues> {
       .send(JSON.stringify(body));
   });
   app.addHook('onSend', async (request, _reply, payload) => {
-    if (typeof payload !== 'string' || !ACTIONS_THAT_ANSWER_URLS.includes(actionOf(request.headers)))
-      return payload;
-    return payload.replaceAll(/http:\/\/sqs\.[^/"]+/g, state.endpoint);
+    if (typeof payload !== 'string') return payload;
+    const action = actionOf(request.headers);
+    if (ACTIONS_THAT_ANSWER_URLS.includes(action)) {
+      return payload.replaceAll(/http:\/\/sqs\.[^/"]+/g, state.endpoint);
+    }
+    return request.body ? groupIds.complete(action, request.body, payload) : payload;
   });
   try {
     await app.listen({ port: port ?? 0, host: '127.0.0.1' });

@@ -149,7 +149,11 @@ const bodiesOn = (queue: string) =>
     ({ body }) => JSON.parse(body) as Record<string, unknown>,
   );
 
-const refreshMessage = (integrationId: string) => ({ version: 1, integrationId });
+const refreshMessage = (integrationId: string, provider = 'acme') => ({
+  version: 1,
+  integrationId,
+  provider,
+});
 const malformed = [
   '',
   'canary-body',
@@ -249,7 +253,7 @@ describe('the scanner', () => {
     });
     const messages = bodiesOn('refresh');
     expect(messages.map(({ integrationId }) => integrationId).toSorted()).toEqual(ids.toSorted());
-    expect(Object.keys(messages[0]!)).toEqual(['version', 'integrationId']);
+    expect(Object.keys(messages[0]!)).toEqual(['version', 'integrationId', 'provider']);
     expect(await scan(scheduled, context())).toMatchObject({ claimed: 0 });
   });
 
@@ -382,6 +386,15 @@ describe('the scanner', () => {
     expect(bodiesOn('refresh')).toEqual([refreshMessage(row.id)]);
   });
 
+  it.each(['two words', 'Füller & Söhne', '\u{1f980}\uffff', 'line\nbreak'])(
+    'sends the message whatever the provider is called: %j',
+    async (provider) => {
+      const { id } = await db.insertIntegration({ provider });
+      expect(await (await load('scanner'))({}, context())).toMatchObject({ enqueued: 1 });
+      expect(bodiesOn('refresh')).toEqual([refreshMessage(id, provider)]);
+    },
+  );
+
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();
     const scan = await load('scanner');
@@ -392,7 +405,7 @@ describe('the scanner', () => {
     const { id } = await db.insertEvent();
     const scan = await load('scanner');
     expect(await scan({}, context())).toMatchObject({ eventsRelayed: 1 });
-    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: id }]);
+    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: id, provider: 'acme' }]);
     expect(await scan({}, context())).toMatchObject({ eventsRelayed: 0 });
   });
 });
@@ -421,6 +434,17 @@ describe('the refresher', () => {
     for (const { id } of rows) expect((await db.integration(id)).last_refresh_success).not.toBeNull();
     expect(output.join('')).not.toContain('canary');
   });
+
+  it.each([[undefined], [null], [7], [''], [{}]])(
+    'does not mind a provider that is no name: %j',
+    async (provider) => {
+      const { id } = await claimed();
+      const refresh = await load('refresher');
+      const message = { version: 1, integrationId: id, provider };
+      expect(failedOf(await refresh(sqsEvent(message), context()))).toEqual([]);
+      expect(endpoint.calls).toHaveLength(1);
+    },
+  );
 
   it('makes one call for duplicates, and takes them all as done', async () => {
     const { id } = await claimed();
@@ -470,7 +494,7 @@ describe('the refresher', () => {
     const refresh = await load('refresher');
     expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
     const [event] = await db.eventsOf(id);
-    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: event!.id }]);
+    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: event!.id, provider: 'acme' }]);
   });
 
   it('leaves events that it cannot publish to the relay', async () => {

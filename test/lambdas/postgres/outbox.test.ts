@@ -17,7 +17,8 @@ beforeAll(async () => {
 beforeEach(() => db.clear());
 afterAll(() => db.end());
 
-const relay = (limit = 500, holdSeconds = 360) => relayEvents(db.database, { holdSeconds, limit });
+const relay = async (limit = 500, holdSeconds = 360) =>
+  (await relayEvents(db.database, { holdSeconds, limit })).map(({ id }) => id);
 
 describe('relaying events', () => {
   it('takes what nobody has handled in time, oldest first, and puts it off', async () => {
@@ -28,6 +29,13 @@ describe('relaying events', () => {
     expect(await relay(1)).toEqual([first.id]);
     expect(await relay()).toEqual([second.id]);
     expect(await relay()).toEqual([]);
+  });
+
+  it('tells whose they are', async () => {
+    const { id } = await db.insertEvent({ provider: 'hubspot' });
+    expect(await relayEvents(db.database, { holdSeconds: 1, limit: 1 })).toEqual([
+      { id, provider: 'hubspot' },
+    ]);
   });
 
   it('waits twice as long each time, a day at most, and never gives up', async () => {
@@ -52,7 +60,7 @@ describe('relaying events', () => {
     const scans = Array.from({ length: 6 }, () => db.connection());
     const taken = await Promise.all(scans.map((scan) => relayEvents(scan, { holdSeconds: 360, limit: 500 })));
     expect(taken.flat()).toHaveLength(60);
-    expect(new Set(taken.flat()).size).toBe(60);
+    expect(new Set(taken.flat().map(({ id }) => id)).size).toBe(60);
   });
 });
 

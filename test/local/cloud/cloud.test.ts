@@ -286,8 +286,12 @@ describe('queues', () => {
     const SourceArn = cloud.queues.WorkDeadLetters?.arn;
     await sqs('StartMessageMoveTask', { SourceArn });
     await until(() => logged<{ batch: string[] }>('partial').some(({ batch }) => batch.includes('replayed')));
-    const { Results } = await sqs<{ Results: object[] }>('ListMessageMoveTasks', { SourceArn });
-    expect(Results[0]).toMatchObject({
+    // The function may have the message before the task has ended.
+    const task = await until(async () => {
+      const { Results } = await sqs<{ Results: { Status: string }[] }>('ListMessageMoveTasks', { SourceArn });
+      return Results[0]?.Status !== 'RUNNING' && Results[0];
+    });
+    expect(task).toMatchObject({
       Status: 'COMPLETED',
       ApproximateNumberOfMessagesMoved: expect.any(Number),
     });
