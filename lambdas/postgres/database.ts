@@ -44,11 +44,20 @@ export function clientConfig({ url, ca, password }: DatabaseAddress): pg.ClientC
     if (name.startsWith('ssl')) address.searchParams.delete(name);
   }
   return {
-    connectionString: address.href,
+    ...(password ? { ...partsOf(address), password } : { connectionString: address.href }),
     ssl: plain ? false : { rejectUnauthorized: true, ...(ca !== undefined && { ca: [ca].flat() }) },
-    ...(password && { password }),
     connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
+  };
+}
+
+/** For a password of our own making: beside a connection string, pg takes the password that is in it, or none. */
+function partsOf(address: URL) {
+  return {
+    host: address.hostname,
+    port: Number(address.port || 5432),
+    user: decodeURIComponent(address.username),
+    database: decodeURIComponent(address.pathname.slice(1)),
   };
 }
 

@@ -159,6 +159,15 @@ describe('TLS', () => {
     await connection.end();
   });
 
+  it('asks for a password where one is made, whatever the URL holds', async () => {
+    const client = new pg.Client(
+      clientConfig({ url: 'postgres://ever%40grant@db.example:5433/app', password: async () => 'made' }),
+    );
+    const made = client.password as unknown as () => Promise<string>;
+    expect(await made()).toBe('made');
+    expect(client).toMatchObject({ host: 'db.example', port: 5433, user: 'ever@grant', database: 'app' });
+  });
+
   it('keeps the other parameters of the URL', () => {
     const { connectionString } = clientConfig({
       url: 'postgres://u:p@host/app?sslmode=disable&application_name=evergrant',
