@@ -116,6 +116,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
           providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)]),
         ),
       },
+      databases: { upstreamUrl: databaseUrl },
       scanIntervalMs: options.scanIntervalMs,
       logFile,
       ports: {

@@ -19,6 +19,7 @@ export interface LambdaApiActions {
   send(functionId: string, event: Json): void;
   kill(functionId: string): number[];
   setEmailFault(fault: EmailFault | null): void;
+  cutDatabaseConnections(): void;
 }
 
 export interface LambdaApi {
@@ -66,6 +67,10 @@ async function handle(
   if (route === 'DELETE /_switches/email') {
     actions.setEmailFault(null);
     return sendJson(response, 200, { fault: null });
+  }
+  if (route === 'POST /_switches/database/cut') {
+    actions.cutDatabaseConnections();
+    return sendJson(response, 200, {});
   }
   if (route === 'GET /_switches') return sendJson(response, 200, switchesHelp(actions.functionNames()));
   sendError(
