@@ -1,5 +1,4 @@
 import type { CertificateField } from 'selfsigned';
-import { generate } from 'selfsigned';
 
 /** A server's certificate and the authority that signed it, as PEM. */
 export interface ServerCertificate {
@@ -16,6 +15,8 @@ const AUTHORITY: CertificateField[] = [{ name: 'commonName', value: 'Evergrant l
  * Both are valid for a year.
  */
 export async function certify(hostName: string): Promise<ServerCertificate> {
+  // A fifth of a second to load, and most starts have no use for it.
+  const { generate } = await import('selfsigned');
   const authority = await generate(AUTHORITY, {
     ...KEY,
     extensions: [

@@ -335,7 +335,8 @@ describe('a stack that creates its database', () => {
       databases: { upstreamUrl: db.url },
       onEvent: (event) => seen.push(event),
     });
-  });
+    // Bundling takes its time on a busy machine.
+  }, 120_000);
   afterAll(async () => {
     await cloud?.stop();
     assembly?.remove();
