@@ -27,6 +27,8 @@ export interface SystemOptions {
   readonly directory: string;
   /** An existing Postgres instead of the embedded one. */
   readonly databaseUrl?: string;
+  /** A pooler in front of that, for the functions to go through; migrations and the product go past it. */
+  readonly pooledUrl?: string;
   /** Keep the embedded database for the next start. */
   readonly persistent: boolean;
   readonly providers: readonly ProviderSpec[];
@@ -114,12 +116,13 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     const cloud = await startCloud({
       ...assembly,
       secrets: {
-        [`evergrant/${stage}/database`]: { url: databaseUrl, directUrl: databaseUrl },
+        [`evergrant/${stage}/database`]: { url: options.pooledUrl ?? databaseUrl, directUrl: databaseUrl },
         [tokenKeySecret]: await tokenKey(options.directory),
         ...Object.fromEntries(
           providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)]),
         ),
       },
+      databases: { upstreamUrl: databaseUrl },
       scanIntervalMs: options.scanIntervalMs,
       logFile,
       onSecret: (name, value) => {

@@ -57,6 +57,13 @@ export class View {
           `${stageOf(event.functionId)}, ${event.pids.length > 0 ? `process ${event.pids.join(', ')}` : 'which was not running'}`,
         );
         break;
+      case 'database.refused':
+        this.#say(
+          'red',
+          'database',
+          `refused ${event.functionId ? stageOf(event.functionId) : 'a connection'}: ${event.reason}`,
+        );
+        break;
       case 'queue.error':
         this.#say('red', 'queue', `${event.action} failed: ${event.message}`);
         break;

@@ -6,6 +6,7 @@ import { errorFields, type Logger } from '../observability/logger.ts';
 import { clientConfig, type DatabaseAddress } from '../postgres/database.ts';
 import { loadMigrations } from './load-migrations.ts';
 import type { MigrationRequest } from './request.ts';
+import { isOneSession } from './session.ts';
 
 export interface MigrationReport {
   readonly direction: MigrationRequest['direction'];
@@ -23,15 +24,24 @@ export class MigrationFailed extends Error {
   readonly code = 'migration_failed';
 }
 
+/** The address leads through a pooler in transaction mode. Nothing was changed. */
+export class DirectConnectionNeeded extends Error {
+  override readonly name = 'DirectConnectionNeeded';
+  readonly code = 'direct_connection_needed';
+}
+
 const schema = 'evergrant';
 const table = 'migrations';
+
+/** For a connection that may have to wait for a free session of a pooler. */
+const briefly = { query_timeout: 5_000 };
 
 /** Between two tries for the lock. */
 const lockPauseMs = 100;
 
 /**
  * Runs migrations over a direct connection (a session advisory lock keeps two runs apart, which a
- * transaction pooler cannot carry). Throws `MigrationFailed`.
+ * transaction pooler cannot carry). Throws `MigrationFailed`, or `DirectConnectionNeeded`.
  */
 export async function migrate(
   address: DatabaseAddress,
@@ -39,11 +49,20 @@ export async function migrate(
   request: MigrationRequest,
   logger: Pick<Logger, 'info' | 'error'>,
 ): Promise<MigrationReport> {
-  const client = new pg.Client(clientConfig(address));
-  // A connection that breaks fails the statement under way; without a listener it would end the process too.
-  client.on('error', () => {});
-  await client.connect();
+  const connect = async (options: pg.ClientConfig = {}) => {
+    const client = new pg.Client({ ...clientConfig(address), ...options });
+    // A connection that breaks fails the statement under way; without a listener it would end the process too.
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  };
+  const client = await connect();
   try {
+    if (request.direction !== 'status' && !(await isOneSession(client, () => connect(briefly)))) {
+      throw new DirectConnectionNeeded(
+        'The address for migrations leads through a pooler in transaction mode, which cannot keep two migrations apart. Nothing was changed. Put the address of the server itself, or of a pooler in session mode, into the field directUrl of the database secret.',
+      );
+    }
     const ran =
       request.direction === 'status' ? [] : await run(client, directory, request, request.direction, logger);
     const applied = await appliedNames(client);

@@ -11,9 +11,10 @@ import type { LambdaApiActions } from './lambda-api.ts';
 import { startLambdaApi } from './lambda-api.ts';
 import { openLogFile } from './log-file.ts';
 import { startQueues } from './queues.ts';
+import { startRdsGateway } from './rds-gateway.ts';
 import { startSchedule } from './schedule.ts';
 import { startSecrets } from './secrets.ts';
-import type { StackSpec } from './stack.ts';
+import type { DatabaseClusterSpec, StackSpec } from './stack.ts';
 import { readStack } from './stack.ts';
 import { readTemplate } from './template.ts';
 
@@ -23,6 +24,8 @@ export interface LocalCloudOptions {
   stackName: string;
   /** Values by secret name, or by the logical id of a secret in the template, which they then replace. */
   secrets: Record<string, string | object>;
+  /** The Postgres that serves the database cluster that the template creates, if it creates one (`ServedCluster`). */
+  databases?: { upstreamUrl: string };
   /** Values for the stack's CloudFormation parameters; the others take their defaults. */
   parameters?: Record<string, string>;
   /** Overrides the interval of every scheduled rule; null means that none ever fires by itself. */
@@ -68,6 +71,8 @@ export interface LocalCloud {
   /** How many calls the email service has had. */
   emailCallCount(): number;
   listEmails(): Promise<ReceivedEmail[]>;
+  /** Breaks every connection to the database cluster, as a failover does. */
+  cutDatabaseConnections(): void;
   /** `logical id (type)` of the resources that the local cloud leaves out. */
   unsupported: string[];
   /** Ends everything, killing what still runs. */
@@ -75,7 +80,7 @@ export interface LocalCloud {
 }
 
 /**
- * Runs a synthesized stack: queues, secrets and email, then the triggers, then event sources and scheduled rules.
+ * Runs a synthesized stack: queues, secrets, email and a database cluster, then the triggers, then event sources and scheduled rules.
  * @throws Error for a template that can't be run or a fixed port in use (both named), and the function's error when a
  *   trigger fails; nothing is left running then.
  */
@@ -95,11 +100,14 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
     const queues = await startQueues(ports.sqs);
     resources.defer(() => queues.stop());
+    const gateway = await startRdsGateway();
+    resources.defer(() => gateway.stop());
     const template = readTemplate({
       assemblyDir: options.assemblyDir,
       stackName: options.stackName,
       parameters: options.parameters ?? {},
       sqsEndpoint: queues.endpoint,
+      databaseEndpoint: gateway,
     });
     const stack = readStack(template);
     const secrets = await startSecrets({
@@ -114,6 +122,14 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     const lambdaApi = await startLambdaApi(() => actions, ports.lambda);
     resources.defer(() => lambdaApi.stop());
 
+    const databaseAuthorityFile =
+      stack.databaseCluster &&
+      (await gateway.serve({
+        cluster: stack.databaseCluster,
+        upstreamUrl: upstreamOf(stack.databaseCluster, options),
+        callerIds: stack.functions.map(({ id }) => id),
+        onEvent,
+      }));
     const functions = await startFunctions({
       specs: stack.functions,
       endpoints: {
@@ -121,6 +137,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         secretsManager: secrets.endpoint,
         ses: email.endpoint,
         lambda: lambdaApi.endpoint,
+        databaseAuthorityFile,
       },
       onEvent,
     });
@@ -150,6 +167,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
             functionArn: stack.functions.find(({ id }) => id === functionId)!.arn,
           })),
       rule: (name) => stack.rules.find((rule) => rule.name === name),
+      cutDatabaseConnections: gateway.cutConnections,
     };
 
     await runTriggers(stack, functions, onEvent);
@@ -198,6 +216,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       setEmailFault: email.setFault,
       emailCallCount: email.callCount,
       listEmails: email.list,
+      cutDatabaseConnections: gateway.cutConnections,
       unsupported: stack.unsupported,
       stop() {
         stopping ??= resources.disposeAsync();
@@ -208,6 +227,13 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     await resources.disposeAsync();
     throw error;
   }
+}
+
+function upstreamOf(cluster: DatabaseClusterSpec, { databases }: LocalCloudOptions): string {
+  if (databases) return databases.upstreamUrl;
+  throw new Error(
+    `${cluster.id} (AWS::RDS::DBCluster) needs a Postgres that stands in for it: give databases.upstreamUrl.`,
+  );
 }
 
 async function runTriggers(

@@ -47,5 +47,7 @@ export type CloudEvent =
   | { type: 'queue.error'; queueId: string; action: string; message: string }
   | { type: 'trigger.done'; triggerId: string; functionId: string; durationMs: number }
   | { type: 'rule.fired'; ruleId: string; functionId: string }
+  /** A connection that the database cluster's endpoint did not let in; `functionId` as far as it is known. */
+  | { type: 'database.refused'; clusterId: string; functionId: string | null; reason: string }
   /** A call to the email service; `status` is null when it was left hanging. */
   | { type: 'email.called'; functionId: string | null; status: number | null };

@@ -8,12 +8,18 @@ export interface ServiceEndpoints {
   /** SES v1 and v2. */
   ses: string;
   lambda: string;
+  /** PEM file of the authority that signed the certificate of the database cluster; null: there is no cluster. */
+  databaseAuthorityFile: string | null;
 }
+
+/** An access key id tells endpoints who calls: this and the function's logical id. */
+export const callerPrefix = 'LOCAL';
+export const secretAccessKey = 'local';
+export const sessionToken = 'local';
 
 /**
  * The variables of a function's process: the template's, what Lambda adds, and the endpoints that AWS SDKs read.
- * Nothing of this process' own environment is among them. The access key id tells endpoints who calls: `LOCAL` and the
- * function's logical id.
+ * Nothing of this process' own environment is among them.
  */
 export function functionVariables(
   spec: FunctionSpec,
@@ -36,9 +42,9 @@ export function functionVariables(
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
     AWS_LAMBDA_LOG_GROUP_NAME: spec.logGroupName,
     AWS_LAMBDA_LOG_STREAM_NAME: 'local/[$LATEST]',
-    AWS_ACCESS_KEY_ID: `LOCAL${spec.id}`,
-    AWS_SECRET_ACCESS_KEY: 'local',
-    AWS_SESSION_TOKEN: 'local',
+    AWS_ACCESS_KEY_ID: `${callerPrefix}${spec.id}`,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
     // No developer's profile and no instance's role may reach a function.
     AWS_CONFIG_FILE: '/dev/null',
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
@@ -49,5 +55,8 @@ export function functionVariables(
     AWS_ENDPOINT_URL_SESV2: endpoints.ses,
     // Every other service ends here, in an answer that says so, instead of in the real AWS.
     AWS_ENDPOINT_URL: endpoints.lambda,
+    ...(endpoints.databaseAuthorityFile === null
+      ? {}
+      : { NODE_EXTRA_CA_CERTS: endpoints.databaseAuthorityFile }),
   };
 }

@@ -25,6 +25,7 @@ export interface LambdaApiActions {
   eventSourcesOf(functionId: string): (EventSourceSpec & { queueArn: string; functionArn: string })[];
   /** A rule that runs, by its name. */
   rule(name: string): RuleSpec | undefined;
+  cutDatabaseConnections(): void;
 }
 
 export interface LambdaApi {
@@ -73,6 +74,10 @@ async function handle(
   if (route === 'DELETE /_switches/email') {
     actions.setEmailFault(null);
     return sendJson(response, 200, { fault: null });
+  }
+  if (route === 'POST /_switches/database/cut') {
+    actions.cutDatabaseConnections();
+    return sendJson(response, 200, {});
   }
   if (route === 'GET /_switches') return sendJson(response, 200, switchesHelp(actions.functionNames()));
   if (route === 'GET /2015-03-31/event-source-mappings') {

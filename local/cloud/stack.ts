@@ -73,6 +73,16 @@ export interface SecretSpec {
   generate?: JsonObject;
 }
 
+/** An Aurora PostgreSQL cluster with IAM authentication. */
+export interface DatabaseClusterSpec {
+  id: string;
+  /** By which policies name it. */
+  resourceId: string;
+  masterUser: string;
+  /** The database that it is created with. */
+  database: string;
+}
+
 /** A function to invoke once at start. */
 export interface TriggerSpec {
   id: string;
@@ -86,6 +96,7 @@ export interface StackSpec {
   eventSources: EventSourceSpec[];
   rules: RuleSpec[];
   secrets: SecretSpec[];
+  databaseCluster: DatabaseClusterSpec | null;
   /** In the order of their dependencies. */
   triggers: TriggerSpec[];
   /** `logical id (type)` of each resource that the local cloud leaves out. */
@@ -109,6 +120,7 @@ export function readStack(template: Template): StackSpec {
     eventSources: [],
     rules: [],
     secrets: [],
+    databaseCluster: null,
     triggers: [],
     unsupported: [],
   };
@@ -119,6 +131,10 @@ export function readStack(template: Template): StackSpec {
     },
     'AWS::SQS::Queue': (resource) => void stack.queues.push(readQueue(resource, template)),
     'AWS::SecretsManager::Secret': (resource) => void stack.secrets.push(readSecret(resource, template)),
+    'AWS::RDS::DBCluster': (resource) => {
+      if (stack.databaseCluster) throw refuse(resource, 'Type', 'the local cloud has one cluster only');
+      stack.databaseCluster = readDatabaseCluster(resource, template);
+    },
     'AWS::Lambda::EventSourceMapping': (resource) => {
       if (resource.get('Enabled') !== false) stack.eventSources.push(readEventSource(resource, template));
     },
@@ -339,6 +355,25 @@ function readSecret(resource: Resource, template: Template): SecretSpec {
     name: secretName(template.attribute(resource.id, null)!),
     ...(typeof secretString === 'string' ? { secretString } : {}),
     ...(isObject(generate) ? { generate } : {}),
+  };
+}
+
+function readDatabaseCluster(resource: Resource, template: Template): DatabaseClusterSpec {
+  const engine = resource.get('Engine');
+  if (engine !== 'aurora-postgresql')
+    throw refuse(resource, 'Engine', `is ${engine}; the local cloud has PostgreSQL only`);
+  // Express configuration knows no other way in.
+  if (
+    ![resource.get('WithExpressConfiguration'), resource.get('EnableIAMDatabaseAuthentication')].includes(
+      true,
+    )
+  )
+    throw refuse(resource, 'EnableIAMDatabaseAuthentication', 'is needed: the local cloud knows no password');
+  return {
+    id: resource.id,
+    resourceId: template.attribute(resource.id, 'DBClusterResourceId')!,
+    masterUser: String(resource.get('MasterUsername') ?? 'postgres'),
+    database: String(resource.get('DatabaseName') ?? 'postgres'),
   };
 }
 

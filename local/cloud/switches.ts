@@ -26,6 +26,10 @@ export function switchesHelp(functionNames: string[]): object {
         ],
       },
       { request: 'DELETE /_switches/email', effect: 'Mends the email service.' },
+      {
+        request: 'POST /_switches/database/cut',
+        effect: 'Breaks every connection to the database cluster that the stack creates, as a failover does.',
+      },
     ],
   };
 }

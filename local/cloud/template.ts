@@ -13,6 +13,8 @@ export interface TemplateOptions {
   parameters: Record<string, string>;
   /** Base URL of the SQS server, which queue URLs start with. */
   sqsEndpoint: string;
+  /** Where the database cluster listens. */
+  databaseEndpoint: { host: string; port: number };
 }
 
 /** A resource that exists (its condition holds). Its properties are resolved one by one, when they are needed. */
@@ -74,9 +76,7 @@ export function readTemplate(options: TemplateOptions): Template {
     const resource = resources.get(id);
     if (!resource) return undefined;
     const find = attributesByType[resource.type];
-    return find?.(resource, { stackName: options.stackName, sqsEndpoint: options.sqsEndpoint })[
-      name ?? 'Ref'
-    ];
+    return find?.(resource, options)[name ?? 'Ref'];
   }
 
   function outputs(): Record<string, string> {
@@ -102,10 +102,7 @@ export function readTemplate(options: TemplateOptions): Template {
   };
 }
 
-interface Surroundings {
-  stackName: string;
-  sqsEndpoint: string;
-}
+type Surroundings = Pick<TemplateOptions, 'stackName' | 'sqsEndpoint' | 'databaseEndpoint'>;
 
 /** What `Ref` and `Fn::GetAtt` give, per supported type. */
 const attributesByType: Record<string, (resource: Resource, at: Surroundings) => Record<string, string>> = {
@@ -130,6 +127,17 @@ const attributesByType: Record<string, (resource: Resource, at: Surroundings) =>
   'AWS::SecretsManager::Secret': (resource, at) => {
     const ref = secretArn(physicalName(resource, 'Name', at, 512));
     return { Ref: ref, Id: ref };
+  },
+  'AWS::RDS::DBCluster': (resource, at) => {
+    // RDS stores identifiers in lower case.
+    const identifier = physicalName(resource, 'DBClusterIdentifier', at, 63).toLowerCase();
+    return {
+      Ref: identifier,
+      DBClusterArn: arn('rds', `cluster:${identifier}`),
+      DBClusterResourceId: `cluster-${resource.id.toUpperCase()}`,
+      'Endpoint.Address': at.databaseEndpoint.host,
+      'Endpoint.Port': String(at.databaseEndpoint.port),
+    };
   },
   'AWS::Events::Rule': (resource, at) => {
     const name = physicalName(resource, 'Name', at, 64);

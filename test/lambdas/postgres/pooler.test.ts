@@ -1,6 +1,9 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
+import { migrate } from '../../../lambdas/migrator/migrate.ts';
 import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
 import { status } from '../../../lambdas/operator/status.ts';
@@ -9,8 +12,9 @@ import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
-import type { Database } from '../../../lambdas/postgres/database.ts';
+import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
 import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
+import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
@@ -27,36 +31,29 @@ import { SecretSealer } from '../../../lambdas/secret-sealer.ts';
 import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { startSecrets } from '../../support/aws.ts';
-import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
+import { orWhyNot, type PgBouncer, pgBouncerProgram, startPgBouncer } from '../../support/pgbouncer.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
-let db: TestDatabase;
+const folder = path.join(import.meta.dirname, '..', '..', '..', 'lambdas', 'postgres');
+const migrations = path.join(folder, '..', '..', 'migrations');
+const brownfield = path.join(import.meta.dirname, '..', '..', 'migrations', 'brownfield.sql');
+
 let secrets: Awaited<ReturnType<typeof startSecrets>>;
 beforeAll(async () => {
-  db = await testDatabase();
   secrets = await startSecrets({ 'token-key': { current: 'ab'.repeat(32) } });
 });
-afterAll(async () => {
-  await secrets.stop();
-  await db.end();
-});
+afterAll(() => secrets.stop());
 
-it('the whole way of an integration needs no session: each statement on a connection of its own', async () => {
-  const statements: string[] = [];
-  const database: Database = {
-    async query<Row>(statement: string, parameters: readonly unknown[]) {
-      statements.push(statement);
-      const client = new pg.Client({ connectionString: db.url });
-      await client.connect();
-      try {
-        return (await client.query(statement, [...parameters])).rows as Row[];
-      } finally {
-        await client.end();
-      }
-    },
-  };
-  const row = await db.insertIntegration({ consecutive_failures: 1 });
-  const wanted = { windowSeconds: 600, provider: null, limit: 10 };
+/**
+ * Takes an integration the whole way, with every statement of lambdas/postgres; others may do the same with theirs at
+ * the same time. Returns the events that it relayed, its own or theirs.
+ */
+async function wholeWay(
+  database: Database,
+  row: IntegrationRow,
+): Promise<{ eventId: string; relayed: string[] }> {
+  const wanted = { windowSeconds: 600, provider: row.provider, limit: 10 };
   const claim = () => claimDue(database, { ...wanted, holdSeconds: 270, after: null });
   const start = () => startAttempts(database, { ids: [row.id], holdSeconds: 45 });
 
@@ -86,7 +83,7 @@ it('the whole way of an integration needs no session: each statement on a connec
     { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0 },
   );
   const eventId = recorded!.event_id!;
-  expect(await relayEvents(database, { holdSeconds: 1, limit: 5 })).toMatchObject([{ id: eventId }]);
+  const relayed = (await relayEvents(database, { holdSeconds: 1, limit: 100 })).map(({ id }) => id);
   expect(await loadEvent(database, eventId)).toMatchObject({ notification_type: 'integration_warning' });
   const notification = {
     eventId,
@@ -99,6 +96,7 @@ it('the whole way of an integration needs no session: each statement on a connec
     metadata: {},
   };
   expect(await writeNotification(database, notification)).toBe(true);
+  await findRecipient(database, row.user_id!);
   expect(await claimEmail(database, eventId, 35)).toBe(true);
   await releaseEmail(database, eventId);
   expect(await claimEmail(database, eventId, 35)).toBe(true);
@@ -120,14 +118,17 @@ it('the whole way of an integration needs no session: each statement on a connec
       },
     ]),
   ).toEqual([{ id: row.id, verdict: 'applied' }]);
+  return { eventId, relayed };
+}
 
-  // What the operator asks.
+/** Everything that the operator asks. */
+async function askEverything(database: Database, integrationId: string): Promise<void> {
   await status(database, { refreshWindowSeconds: 600 });
-  await history(database, row.id);
+  await history(database, integrationId);
   await keys(database);
   const reader = new SecretReader();
   const { checks } = await verify({
-    database: { query: database.query, transport: 'tls' },
+    database: { query: database.query.bind(database), transport: 'tls' },
     sealer: new SecretSealer(reader, 'token-key'),
     providers: new ProviderClients(reader, 'providers/'),
     migrations: async () => [],
@@ -138,12 +139,173 @@ it('the whole way of an integration needs no session: each statement on a connec
   const unasked = checks.filter(({ state }) => state === 'not_checked').map(({ code }) => code);
   // Only the record of scans may be missing.
   expect(unasked.filter((code) => code !== 'last_scan')).toEqual([]);
+}
 
-  // What a transaction-mode pooler cannot carry from one statement to the next (PgBouncer, "features").
-  for (const statement of statements) {
-    expect(statement).not.toMatch(
-      /\b(SET\s+(SESSION|LOCAL)?\s*\w+\s*(=|TO)|LISTEN|PREPARE|DECLARE|TEMP(ORARY)?\s+TABLE|pg_(try_)?advisory_lock)\b/,
-    );
-    expect(statement.trim()).not.toMatch(/;\s*\S/);
+describe('the whole way of an integration', () => {
+  let db: TestDatabase;
+  beforeAll(async () => {
+    db = await testDatabase();
+  });
+  afterAll(() => db.end());
+
+  it('needs no session: each statement on a connection of its own', async () => {
+    const statements = new Set<string>();
+    const database: Database = {
+      async query<Row>(statement: string, parameters: readonly unknown[]) {
+        statements.add(statement);
+        const client = new pg.Client({ connectionString: db.url });
+        await client.connect();
+        try {
+          return (await client.query(statement, [...parameters])).rows as Row[];
+        } finally {
+          await client.end();
+        }
+      },
+    };
+    const row = await db.insertIntegration({ consecutive_failures: 1 });
+    const { eventId, relayed } = await wholeWay(database, row);
+    await askEverything(database, row.id);
+    expect(relayed).toEqual([eventId]);
+
+    // What a transaction-mode pooler cannot carry from one statement to the next (PgBouncer, "features").
+    for (const statement of statements) {
+      expect(statement).not.toMatch(
+        /\b(SET\s+(SESSION|LOCAL)?\s*\w+\s*(=|TO)|LISTEN|PREPARE|DECLARE|TEMP(ORARY)?\s+TABLE|pg_(try_)?advisory_lock)\b/,
+      );
+      expect(statement.trim()).not.toMatch(/;\s*\S/);
+    }
+    // The way above has every statement that there is.
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.ts'));
+    const left = [];
+    for (const name of names) {
+      const text = await readFile(path.join(folder, name), 'utf8');
+      // Up to where another text is put in.
+      const head = /^const statement = `([^`$]+)/m.exec(text)?.[1];
+      if (head && ![...statements].some((statement) => statement.startsWith(head))) left.push(name);
+    }
+    expect(left).toEqual([]);
+    expect(statements.size).toBeGreaterThan(10);
+  });
+});
+
+describe.skipIf(pgBouncerProgram === null)(`PgBouncer in transaction mode${orWhyNot}`, () => {
+  const poolSize = 2;
+  let db: TestDatabase;
+  let pooler: PgBouncer;
+  let url: string;
+  const connections: PostgresConnection[] = [];
+  beforeAll(async () => {
+    db = await testDatabase({ empty: true });
+    await db.sql(await readFile(brownfield, 'utf8'));
+    await migrate({ url: db.url }, migrations, { direction: 'up', count: null }, silentLogger());
+    pooler = await startPgBouncer({
+      serverPort: Number(new URL(db.url).port),
+      mode: 'transaction',
+      poolSize,
+    });
+    url = pooler.through(db.url);
+  });
+  afterAll(async () => {
+    await Promise.all(connections.map((connection) => connection.end()));
+    await pooler?.stop();
+    await db?.end();
+  });
+
+  function connection(): PostgresConnection {
+    const opened = new PostgresConnection({ url });
+    connections.push(opened);
+    return opened;
   }
+
+  async function client(config: pg.ClientConfig = {}): Promise<pg.Client> {
+    const opened = new pg.Client({ connectionString: url, ...config });
+    opened.on('error', () => {});
+    await opened.connect();
+    return opened;
+  }
+
+  it('takes every statement, from many clients in turns over few sessions', async () => {
+    const users = await db.sql<{ id: string }>('SELECT id FROM users');
+    const rows = await Promise.all(
+      Array.from({ length: 12 }, (_, index) =>
+        db.insertIntegration({
+          user_id: users[index % users.length]!.id,
+          provider: `pooled-${index}`,
+          consecutive_failures: 1,
+        }),
+      ),
+    );
+    const sessionsOf: Set<number>[] = [];
+    const ways = await Promise.all(
+      rows.map(async (row) => {
+        const opened = connection();
+        const sessions = new Set<number>();
+        sessionsOf.push(sessions);
+        const database: Database = {
+          async query<Row>(statement: string, parameters: readonly unknown[]) {
+            const [session] = await opened.query<{ pid: number }>('SELECT pg_backend_pid() AS pid', []);
+            sessions.add(session!.pid);
+            return opened.query<Row>(statement, parameters);
+          },
+        };
+        return wholeWay(database, row);
+      }),
+    );
+
+    const stored = await Promise.all(rows.map(({ id }) => db.integration(id)));
+    expect(
+      stored.map(({ refresh_token, consecutive_failures }) => [refresh_token, consecutive_failures]),
+    ).toEqual(rows.map(() => ['r', 0]));
+    const eventIds = ways.map(({ eventId }) => eventId);
+    expect(ways.flatMap(({ relayed }) => relayed)).toEqual(expect.arrayContaining(eventIds));
+    const notified = await db.sql<{ event_id: string }>(
+      'SELECT event_id FROM notifications WHERE event_id IS NOT NULL',
+    );
+    expect(notified.map(({ event_id }) => event_id).toSorted()).toEqual(eventIds.toSorted());
+    // The clients did share: each used every session that there is.
+    const sessions = new Set(sessionsOf.flatMap((pids) => [...pids]));
+    expect(sessions.size).toBe(poolSize);
+    expect(sessionsOf.filter(({ size }) => size === poolSize).length).toBeGreaterThan(6);
+    expect(new Set(await pooler.serverPids())).toEqual(sessions);
+  });
+
+  it('does not keep what a session would: this test would notice', async () => {
+    const [one, other] = [await client(), await client()];
+    const lock = 'SELECT pg_try_advisory_lock(1) AS locked, pg_backend_pid() AS pid';
+    const { rows } = await one.query(lock);
+    await one.end();
+    // Whoever held it is gone, and the lock is not: it stays with a session of the pooler.
+    const holders = () =>
+      db.sql<{ pid: number }>(
+        `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted`,
+      );
+    expect(await holders()).toEqual([{ pid: rows[0].pid }]);
+    await db.sql('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+    await expect.poll(holders).toEqual([]);
+    await other.end();
+  });
+
+  it('takes our start-up packet, and would refuse one with settings in it', async () => {
+    expect(await connection().query('SELECT 1 AS value', [])).toEqual([{ value: 1 }]);
+    for (const setting of [
+      { statement_timeout: 5_000 },
+      { lock_timeout: 5_000 },
+      { options: '-c geqo=off' },
+    ]) {
+      await expect(client(setting)).rejects.toMatchObject({
+        code: '08P01',
+        message: `unsupported startup parameter: ${Object.keys(setting)[0]}`,
+      });
+    }
+  });
+
+  it('replaces the sessions that the server ended, and our connection stays', async () => {
+    const opened = connection();
+    await opened.query('SELECT 1', []);
+    const pids = await pooler.serverPids();
+    expect(pids.length).toBeGreaterThan(0);
+    await db.sql('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids]);
+    await expect.poll(() => opened.query('SELECT 1 AS value', []).catch(() => [])).toEqual([{ value: 1 }]);
+    expect(await pooler.serverPids()).not.toEqual(expect.arrayContaining(pids));
+  });
 });

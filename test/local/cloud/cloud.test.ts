@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack } from 'aws-cdk-lib';
-import { Duration, Validations } from 'aws-cdk-lib';
+import { Duration, Fn, Validations } from 'aws-cdk-lib';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { CfnDBCluster } from 'aws-cdk-lib/aws-rds';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Trigger } from 'aws-cdk-lib/triggers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -19,7 +20,7 @@ import { createSqsCaller } from '../../../local/cloud/sqs-client.ts';
 import type { StackSpec } from '../../../local/cloud/stack.ts';
 import { readStack } from '../../../local/cloud/stack.ts';
 import { readTemplate } from '../../../local/cloud/template.ts';
-import { addFunction, addQueue, everything, synthesize } from './fixture.ts';
+import { addCluster, addFunction, addQueue, databaseUrl, everything, synthesize } from './fixture.ts';
 
 let cloud: LocalCloud;
 let sqs: SqsCall;
@@ -507,13 +508,16 @@ describe('start and stop', () => {
 });
 
 describe('templates that AWS or the local cloud would refuse', () => {
+  const templateOptions = {
+    parameters: {},
+    sqsEndpoint: 'http://sqs',
+    databaseEndpoint: { host: 'localhost', port: 1 },
+  };
   function read(define: (stack: Stack) => void): StackSpec {
     const own = synthesize(define);
     try {
       const { assemblyDir } = own;
-      return readStack(
-        readTemplate({ assemblyDir, stackName: 'fixture', parameters: {}, sqsEndpoint: 'http://sqs' }),
-      );
+      return readStack(readTemplate({ ...templateOptions, assemblyDir, stackName: 'fixture' }));
     } finally {
       own.remove();
     }
@@ -560,8 +564,58 @@ describe('templates that AWS or the local cloud would refuse', () => {
     expect(() => read(define)).toThrow('Runtime: is nodejs22.x; the local cloud runs nodejs24.x only');
   });
 
+  test.each<[string, object, string]>([
+    [
+      'another engine',
+      { engine: 'aurora-mysql' },
+      'Engine: is aurora-mysql; the local cloud has PostgreSQL only',
+    ],
+    [
+      'passwords',
+      { withExpressConfiguration: false, enableIamDatabaseAuthentication: false },
+      'EnableIAMDatabaseAuthentication: is needed: the local cloud knows no password',
+    ],
+  ])('a database cluster with %s', (_, properties, message) => {
+    expect(() => read((stack) => void addCluster(stack, properties))).toThrow(
+      `Database (AWS::RDS::DBCluster), ${message}`,
+    );
+  });
+
+  test('a second database cluster', () => {
+    const define = (stack: Stack) => {
+      addCluster(stack);
+      new CfnDBCluster(stack, 'Second', {
+        engine: 'aurora-postgresql',
+        enableIamDatabaseAuthentication: true,
+      });
+    };
+    expect(() => read(define)).toThrow('the local cloud has one cluster only');
+  });
+
+  test('attributes of a database cluster', () => {
+    const { functions, databaseCluster } = read((stack) => {
+      const cluster = addCluster(stack, {
+        dbClusterIdentifier: 'Evergrant-Prod',
+        databaseName: 'app',
+        masterUsername: 'owner',
+      });
+      const CLUSTER = Fn.join(' ', [cluster.ref, cluster.attrDbClusterArn, cluster.attrDbClusterResourceId]);
+      addFunction(stack, 'echo', 'echo.handler', { environment: { URL: databaseUrl(cluster), CLUSTER } });
+    });
+    expect(databaseCluster).toEqual({
+      id: 'Database',
+      resourceId: 'cluster-DATABASE',
+      masterUser: 'owner',
+      database: 'app',
+    });
+    expect(functions[0]?.environment).toEqual({
+      URL: 'postgres://postgres@localhost:1/postgres',
+      CLUSTER: 'evergrant-prod arn:aws:rds:us-east-1:000000000000:cluster:evergrant-prod cluster-DATABASE',
+    });
+  });
+
   test('a stack that is not there', () => {
-    const options = { assemblyDir: assembly.assemblyDir, parameters: {}, sqsEndpoint: '' };
+    const options = { ...templateOptions, assemblyDir: assembly.assemblyDir };
     expect(() => readTemplate({ ...options, stackName: 'nothing' })).toThrow('No stack "nothing"');
     expect(() => readTemplate({ ...options, assemblyDir: '/nowhere', stackName: '' })).toThrow(
       'run cdk synth',

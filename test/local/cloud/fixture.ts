@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, CfnOutput, CfnParameter, Duration, Fn, SecretValue, Stack } from 'aws-cdk-lib';
+import { App, CfnOutput, CfnParameter, Duration, Fn, SecretValue, Stack, Validations } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { CfnDBCluster, type CfnDBClusterProps } from 'aws-cdk-lib/aws-rds';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
@@ -60,6 +62,49 @@ export function addQueue(
   });
   stack.renameLogicalId(stack.getLogicalId(queue.node.defaultChild as never), id);
   return queue;
+}
+
+/** A database cluster under the id `Database`. */
+export function addCluster(stack: Stack, properties: Partial<CfnDBClusterProps> = {}): CfnDBCluster {
+  const cluster = new CfnDBCluster(stack, 'Database', {
+    engine: 'aurora-postgresql',
+    withExpressConfiguration: true,
+    enableIamDatabaseAuthentication: true,
+    masterUsername: 'postgres',
+    ...properties,
+  });
+  Validations.of(cluster).acknowledge({
+    id: 'CloudFormation-Validate::F3002',
+    reason: 'the schema of this CDK is older than express configuration',
+  });
+  return cluster;
+}
+
+/** Where a function finds the cluster's database. */
+export const databaseUrl = (cluster: CfnDBCluster) =>
+  `postgres://postgres@${cluster.attrEndpointAddress}:${cluster.attrEndpointPort}/postgres`;
+
+/** A stack that creates its database, and the function `query`, which connects to that. */
+export function withDatabase(stack: Stack): void {
+  const projectRoot = path.join(import.meta.dirname, '..', '..', '..');
+  const lambda = new NodejsFunction(stack, 'query', {
+    runtime: Runtime.NODEJS_24_X,
+    entry: path.join(HANDLERS, 'database.mjs'),
+    projectRoot,
+    depsLockFilePath: path.join(projectRoot, 'package-lock.json'),
+    handler: 'handler',
+    functionName: 'query',
+    timeout: Duration.seconds(10),
+    environment: { DATABASE_IAM_URL: databaseUrl(addCluster(stack)) },
+    bundling: {
+      format: OutputFormat.ESM,
+      bundleAwsSDK: true,
+      logLevel: LogLevel.ERROR,
+      // For CommonJS dependencies inside an ES module.
+      banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
+    },
+  });
+  stack.renameLogicalId(stack.getLogicalId(lambda.node.defaultChild as never), 'query');
 }
 
 /** A stack with one of each thing that the local cloud runs. */
