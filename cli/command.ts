@@ -23,8 +23,8 @@ export interface Command {
 }
 
 export interface CommandContext {
-  /** Values of the command's own options, as `parseArgs` gives them. */
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  /** Values of the command's own options, as `parseArgs` gives them: lists where an option may be repeated. */
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   readonly arguments: readonly string[];
   /** Finds the stack; throws `CliError` that says how to name one. */
   target(): Promise<Target>;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
+import { defaultPort, redirectUriAt } from '../cli/connect/redirect-uri.ts';
 import { clientConfig } from '../lambdas/postgres/database.ts';
 import { type LocalCloud, startCloud } from './cloud/cloud.ts';
 import type { CloudEvent } from './cloud/events.ts';
@@ -196,6 +197,7 @@ async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string):
     clientSecret: randomBytes(24).toString('base64url'),
     clientAuth: spec.clientAuth,
     redirectUri,
+    commandLineRedirectUri: redirectUriAt(defaultPort),
   };
   const { name, displayName, accessTokenLifetimeSeconds } = spec;
   const options = { name, displayName, client, accessTokenLifetimeSeconds };
@@ -208,7 +210,16 @@ function clientOf({ provider, displayName, client }: ProductProvider): object {
   return {
     clientId: client.clientId,
     clientSecret: client.clientSecret,
-    provider: { displayName, tokenEndpoint: provider.tokenEndpoint, clientAuthentication: client.clientAuth },
+    provider: {
+      displayName,
+      tokenEndpoint: provider.tokenEndpoint,
+      clientAuthentication: client.clientAuth,
+      authorizationEndpoint: provider.authorizationEndpoint,
+      issuer: provider.issuer,
+      scopes: ['openid', 'offline_access'],
+      // Without it, no offline access is given (OpenID Connect Core section 11).
+      authorizationParameters: { prompt: 'consent' },
+    },
   };
 }
 

@@ -107,16 +107,16 @@ export function parseProviderClient(secret: string): ParsedProviderClient {
   return { ok: true, client: parsed.data };
 }
 
-/** What is wrong with an address as an endpoint; `null`: nothing. */
-export function problemOfEndpoint(address: string): string | null {
+/** What is wrong with an address as an endpoint, after the name of what holds it; `null`: nothing. */
+export function problemOfEndpoint(address: string, name: string): string | null {
   const parsed = endpoint.safeParse(address);
-  return parsed.success ? null : problemsOf(parsed.error, 'the address');
+  return parsed.success ? null : problemsOf(parsed.error, name);
 }
 
-/** What is wrong with a name as a scope; `null`: nothing. */
-export function problemOfScope(name: string): string | null {
-  const parsed = scope.safeParse(name);
-  return parsed.success ? null : problemsOf(parsed.error, 'the scope');
+/** What is wrong with a text as one scope, after the name of what holds it; `null`: nothing. */
+export function problemOfScope(text: string, name: string): string | null {
+  const parsed = scope.safeParse(text);
+  return parsed.success ? null : problemsOf(parsed.error, name);
 }
 
 function hasNoCredentials({ username, password }: URL): boolean {
