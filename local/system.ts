@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
-import { defaultPort, redirectUriAt } from '../cli/connect/redirect-uri.ts';
 import { clientConfig } from '../lambdas/postgres/database.ts';
 import { type LocalCloud, startCloud } from './cloud/cloud.ts';
 import type { CloudEvent } from './cloud/events.ts';
@@ -71,6 +70,8 @@ export interface LocalSystem {
 
 /** Name of the stage that runs locally; it is part of the names of its secrets. */
 const stage = 'local';
+/** Where `evergrant connect` waits for the browser, unless it is given another port. */
+export const commandLineRedirectUri = 'http://127.0.0.1:8976/callback';
 export const senderEmail = 'connections@acme-flows.example';
 
 /** Starts everything. Rejects with a message for people; nothing is left running then. */
@@ -197,7 +198,7 @@ async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string):
     clientSecret: randomBytes(24).toString('base64url'),
     clientAuth: spec.clientAuth,
     redirectUri,
-    commandLineRedirectUri: redirectUriAt(defaultPort),
+    commandLineRedirectUri,
   };
   const { name, displayName, accessTokenLifetimeSeconds } = spec;
   const options = { name, displayName, client, accessTokenLifetimeSeconds };

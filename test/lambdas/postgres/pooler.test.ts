@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
@@ -5,7 +6,9 @@ import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
+import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
+import { insertIntegration } from '../../../lambdas/postgres/insert-integration.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
@@ -14,6 +17,7 @@ import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
 import { reopenClaims } from '../../../lambdas/postgres/reopen-claims.ts';
+import { replaceGrant } from '../../../lambdas/postgres/replace-grant.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import { writeNotification } from '../../../lambdas/postgres/write-notification.ts';
@@ -101,6 +105,23 @@ it('the whole way of an integration needs no session: each statement on a connec
       },
     ]),
   ).toEqual([{ id: row.id, verdict: 'applied' }]);
+
+  const connected = {
+    id: randomUUID(),
+    userId: randomUUID(),
+    provider: 'acme',
+    accessToken: 'a',
+    refreshToken: 'r',
+    expiresInSeconds: 60,
+    refreshTokenExpiresInSeconds: null,
+    scopes: ['read'],
+  };
+  expect(await insertIntegration(database, connected)).toBeInstanceOf(Date);
+  expect(await findIntegration(database, connected.id)).toMatchObject({
+    replaceable: true,
+    scopes: ['read'],
+  });
+  expect(await replaceGrant(database, connected, 45)).toMatchObject({ verdict: 'applied' });
 
   // What a transaction-mode pooler cannot carry from one statement to the next (PgBouncer, "features").
   for (const statement of statements) {
