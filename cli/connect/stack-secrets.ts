@@ -1,7 +1,11 @@
 import { GetSecretValueCommand, ResourceNotFoundException } from '@aws-sdk/client-secrets-manager';
 import type { ProviderClient } from '../../lambdas/providers/definition.ts';
 import { TokenKeyError, TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
-import { readProviderSecret } from '../../lambdas/secrets/provider-clients.ts';
+import {
+  invalidProviderName,
+  isProviderName,
+  readProviderSecret,
+} from '../../lambdas/secrets/provider-clients.ts';
 import { CliError } from '../command.ts';
 import type { Target } from '../target.ts';
 
@@ -10,6 +14,7 @@ export async function readProviderClient(
   target: Target,
   provider: string,
 ): Promise<{ readonly client: ProviderClient; readonly secretId: string }> {
+  if (!isProviderName(provider)) throw new CliError(invalidProviderName.code, invalidProviderName.fix);
   const secretId = target.output('ProviderSecretPrefix') + provider;
   const found = readProviderSecret(secretId, await readSecret(target, secretId));
   if (!found.ok) throw new CliError(found.code, found.fix);

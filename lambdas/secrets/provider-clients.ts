@@ -11,6 +11,12 @@ export function isProviderName(name: string): boolean {
   return /^[\w.-]{1,100}$/.test(name);
 }
 
+export const invalidProviderName = {
+  ok: false,
+  code: 'provider_name_invalid',
+  fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
+} as const satisfies ProviderClientLookup;
+
 /** Our client at a provider, from what its secret holds; `null`: there is no such secret. */
 export function readProviderSecret(secretId: string, secret: string | null): ProviderClientLookup {
   if (secret === null) {
@@ -40,13 +46,7 @@ export class ProviderClients {
   }
 
   async get(provider: string): Promise<ProviderClientLookup> {
-    if (!isProviderName(provider)) {
-      return {
-        ok: false,
-        code: 'provider_name_invalid',
-        fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
-      };
-    }
+    if (!isProviderName(provider)) return invalidProviderName;
     const secretId = this.#prefix + provider;
     let secret: string | null;
     try {
