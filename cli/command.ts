@@ -23,8 +23,11 @@ export interface Command {
 }
 
 export interface CommandContext {
-  /** Values of the command's own options and of those that every command has, as `parseArgs` gives them. */
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  /**
+   * Values of the command's own options and of those that every command has, as `parseArgs` gives them: lists where an
+   * option may be repeated.
+   */
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   readonly arguments: readonly string[];
   /** Finds the stack; throws `CliError` that says how to name one. */
   target(): Promise<Target>;

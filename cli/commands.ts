@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { connectCommands } from './connect/commands.ts';
 import { dlqCommands } from './dlq/commands.ts';
 import { historyCommand } from './history/command.ts';
 import { keyCommands } from './key/commands.ts';
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   verifyCommand,
   scanCommand,
   refreshCommand,
+  ...connectCommands,
   ...migrateCommands,
   ...keyCommands,
   ...dlqCommands,

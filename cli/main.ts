@@ -47,10 +47,10 @@ export async function main(argv: readonly string[], commands: readonly Command[]
     const { code, message, exitCode, unexpected } = explain(error, { local });
     if (output.json && !output.documentWritten) output.document({ error: { code, message } });
     else {
-      output.complain(`evergrant: ${message}`);
-      if (error instanceof UsageError) output.complain(`Try: evergrant ${helpWords(argv, commands)}--help`);
+      output.notice(`evergrant: ${message}`);
+      if (error instanceof UsageError) output.notice(`Try: evergrant ${helpWords(argv, commands)}--help`);
     }
-    if (unexpected) output.complain((error as Error).stack ?? '');
+    if (unexpected) output.notice((error as Error).stack ?? '');
     return exitCode;
   } finally {
     output.endProgress();

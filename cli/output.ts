@@ -7,6 +7,8 @@ export interface Output {
   line(text?: string): void;
   /** What is going on, for anything over a second: standard error, and on a terminal the same line again. */
   progress(text: string): void;
+  /** A line for people on standard error, also with `--json`: what they have to do while the command waits for it. */
+  notice(text?: string): void;
   /** The one document of `--json`; nothing without it. */
   document(value: unknown): void;
   /** Styles text where colour is welcome. */

@@ -42,8 +42,7 @@ export class Terminal implements Output {
     process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /** A line on standard error. */
-  complain(text: string): void {
+  notice(text = ''): void {
     this.endProgress();
     process.stderr.write(`${text}\n`);
   }

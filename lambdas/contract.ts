@@ -55,6 +55,7 @@ export const operatorEnv = {
   providerSecretPrefix: 'PROVIDER_SECRET_PREFIX',
   refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
   scanIntervalSeconds: 'SCAN_INTERVAL_SECONDS',
+  attemptHoldSeconds: 'ATTEMPT_HOLD_SECONDS',
   /** Not set: the notifier sends no email. */
   senderEmail: 'SENDER_EMAIL',
 } as const;

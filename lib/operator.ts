@@ -23,6 +23,7 @@ export class Operator extends Construct {
       database: props.database,
       environment: {
         [operatorEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
+        [operatorEnv.attemptHoldSeconds]: String(timing.attemptHold),
         [operatorEnv.scanIntervalSeconds]: String(settings.scanIntervalMinutes * 60),
         ...(settings.senderEmail && { [operatorEnv.senderEmail]: settings.senderEmail }),
       },

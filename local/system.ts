@@ -73,6 +73,8 @@ export interface LocalSystem {
 
 /** Name of the stage that runs locally; it is part of the names of its secrets. */
 const stage = 'local';
+/** Where `evergrant connect` waits for the browser, unless it is given another port. */
+export const commandLineRedirectUri = 'http://127.0.0.1:8976/callback';
 export const senderEmail = 'connections@acme-flows.example';
 
 /** Starts everything. Rejects with a message for people; nothing is left running then. */
@@ -206,6 +208,7 @@ async function startConfiguredProvider(spec: ProviderSpec, redirectUri: string):
     clientSecret: randomBytes(24).toString('base64url'),
     clientAuth: spec.clientAuth,
     redirectUri,
+    commandLineRedirectUri,
   };
   const { name, displayName, accessTokenLifetimeSeconds } = spec;
   const options = { name, displayName, client, accessTokenLifetimeSeconds };
@@ -218,7 +221,16 @@ function clientOf({ provider, displayName, client }: ProductProvider): object {
   return {
     clientId: client.clientId,
     clientSecret: client.clientSecret,
-    provider: { displayName, tokenEndpoint: provider.tokenEndpoint, clientAuthentication: client.clientAuth },
+    provider: {
+      displayName,
+      tokenEndpoint: provider.tokenEndpoint,
+      clientAuthentication: client.clientAuth,
+      authorizationEndpoint: provider.authorizationEndpoint,
+      issuer: provider.issuer,
+      scopes: ['openid', 'offline_access'],
+      // Without it, no offline access is given (OpenID Connect Core section 11).
+      authorizationParameters: { prompt: 'consent' },
+    },
   };
 }
 

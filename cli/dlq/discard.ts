@@ -166,7 +166,7 @@ async function discard(
     const kept = file && report.taken > 0 ? `, kept in ${file.path}` : '';
     const rest = unseenText(report.unseen, report.end);
     // Standard output has the messages, for whoever reads them line by line.
-    output.progress(`${deadLettersText(report.taken)} discarded${kept}.${rest ? ` ${rest}` : ''}`);
+    output.notice(`${deadLettersText(report.taken)} discarded${kept}.${rest ? ` ${rest}` : ''}`);
     output.document({
       queue: queue.name,
       ...documentOf(report),

@@ -171,7 +171,7 @@ async function replayAll(parts: Parts, wanted: Wanted): Promise<ExitCode> {
     const { counts, letters, unseen } = await look(queue, parts, { limit: lookLimit, signal });
     const malformed = letters.filter(({ problem }) => problem !== null).length;
     if (malformed > 0) {
-      output.progress(
+      output.notice(
         `${malformed} of ${letters.length} seen are malformed and would come straight back, and SQS's redrive leaves none out: replaying the others one by one. --include-malformed takes everything.`,
       );
       return replayOneByOne(parts, wanted);
@@ -182,7 +182,7 @@ async function replayAll(parts: Parts, wanted: Wanted): Promise<ExitCode> {
       return 0;
     }
     if (unseen > 0) {
-      output.progress(
+      output.notice(
         `None of ${letters.length} seen is malformed; of the ${unseen} others, malformed ones go along and come back.`,
       );
     }

@@ -148,7 +148,7 @@ export function renderMigrations({ direction, ran, applied, pending }: Migration
   ];
 }
 
-function readCount(given: string | boolean | undefined): number | null {
+function readCount(given: CommandContext['options'][string]): number | null {
   if (given === undefined) return null;
   if (typeof given === 'string' && /^[1-9]\d{0,3}$/.test(given)) return Number(given);
   throw new UsageError('--count must be a whole number, 1 or more.');

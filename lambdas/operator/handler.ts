@@ -13,9 +13,18 @@ import { ProviderClients } from '../secrets/provider-clients.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { history } from './history.ts';
 import { keys } from './keys.ts';
-import type { HistoryReport, KeysReport, OperatorRequest, StatusReport, VerifyReport } from './reports.ts';
+import type {
+  FoundIntegration,
+  HistoryReport,
+  KeysReport,
+  OperatorRequest,
+  StatusReport,
+  StoreGrantReport,
+  VerifyReport,
+} from './reports.ts';
 import { parseOperatorRequest } from './request.ts';
 import { status } from './status.ts';
+import { findForReconnection, storeGrant } from './store-grant.ts';
 import type { VerifyParts } from './topic.ts';
 import { verify } from './verify.ts';
 
@@ -31,6 +40,7 @@ const env = readEnv({
   providerSecretPrefix: [operatorEnv.providerSecretPrefix, text],
   refreshWindowSeconds: [operatorEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
   scanIntervalSeconds: [operatorEnv.scanIntervalSeconds, wholeNumber(1, 86_400)],
+  attemptHoldSeconds: [operatorEnv.attemptHoldSeconds, wholeNumber(1, 86_400)],
   senderEmail: [operatorEnv.senderEmail, z.optional(text)],
   taskRoot: ['LAMBDA_TASK_ROOT', text],
 });
@@ -38,9 +48,12 @@ const env = readEnv({
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 
-type Report = StatusReport | HistoryReport | VerifyReport | KeysReport;
+type Report = StatusReport | HistoryReport | VerifyReport | KeysReport | FoundIntegration | StoreGrantReport;
 
-/** Answers the operator's command line about the database, from where the functions stand. Changes nothing. */
+/**
+ * Answers the operator's command line about the database, from where the functions stand. Changes nothing but the one
+ * integration that a grant is stored for; that grant comes sealed, and the event is never logged.
+ */
 export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, context) => {
   const request = parseOperatorRequest(event);
   // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
@@ -71,6 +84,10 @@ async function answer(request: OperatorRequest, parts: VerifyParts): Promise<Rep
       return history(parts.database, request.integrationId);
     case 'keys':
       return keys(parts.database);
+    case 'find_integration':
+      return findForReconnection(parts.database, request.integrationId);
+    case 'store_grant':
+      return storeGrant({ database: parts.database, attemptHoldSeconds: env.attemptHoldSeconds }, request);
     case 'verify':
       return verify(parts);
   }

@@ -9,6 +9,7 @@ import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
 import { countWaitingEvents } from '../postgres/count-waiting-events.ts';
 import type { Database } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
+import { findIntegration } from '../postgres/find-integration.ts';
 import { findRecipient } from '../postgres/find-recipient.ts';
 import { finishEvent } from '../postgres/finish-event.ts';
 import { listDue } from '../postgres/list-due.ts';
@@ -23,6 +24,7 @@ import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import { releaseEmail } from '../postgres/release-email.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
+import { replaceGrant } from '../postgres/replace-grant.ts';
 import { startAttempts } from '../postgres/start-attempts.ts';
 import { storeRefreshed } from '../postgres/store-refreshed.ts';
 import { summarizeProviders } from '../postgres/summarize-providers.ts';
@@ -44,6 +46,7 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'count-unreachable-users': (database) => countUnreachableUsers(database, 1),
   'count-waiting-events': countWaitingEvents,
   'find-claimable': (database) => findClaimable(database, id),
+  'find-integration': (database) => findIntegration(database, id),
   'find-recipient': (database) => findRecipient(database, id),
   'finish-event': (database) => finishEvent(database, id),
   'list-due': (database) => listDue(database, window),
@@ -72,6 +75,20 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'release-claims': (database) => releaseClaims(database, [{ id, claim: '0' }]),
   'release-email': (database) => releaseEmail(database, id),
   'reopen-claims': (database) => reopenClaims(database, [{ id, claim: '0' }]),
+  'replace-grant': (database) =>
+    replaceGrant(
+      database,
+      {
+        id,
+        provider: '',
+        accessToken: '',
+        refreshToken: '',
+        expiresInSeconds: 1,
+        refreshTokenExpiresInSeconds: null,
+        scopes: null,
+      },
+      1,
+    ),
   'start-attempts': (database) => startAttempts(database, { ids: [id], holdSeconds: 1 }),
   'store-refreshed': (database) =>
     storeRefreshed(database, [

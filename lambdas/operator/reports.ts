@@ -1,11 +1,13 @@
 /**
  * What the operator function is asked and what it answers: the one place that the function and the command line
- * share. Nothing here holds a token. Moments are ISO 8601 strings, by the database's clock.
+ * share. Nothing here holds a token but sealed ones. Moments are ISO 8601 strings, by the database's clock.
  */
 
 export type OperatorRequest =
   | { readonly ask: 'status' }
   | { readonly ask: 'history'; readonly integrationId: string }
+  | { readonly ask: 'find_integration'; readonly integrationId: string }
+  | StoreGrantRequest
   | { readonly ask: 'verify' }
   | { readonly ask: 'keys' };
 
@@ -102,6 +104,42 @@ export interface HistoryReport {
   /** Oldest first. */
   readonly entries: readonly HistoryEntry[];
 }
+
+/** What has to be known of an integration before its account is connected anew. */
+export type FoundIntegration =
+  | {
+      readonly reconnectable: true;
+      readonly provider: string;
+      readonly userId: string | null;
+      /** As granted last; empty where nobody has written them down. */
+      readonly scopes: readonly string[];
+    }
+  /** `message`: why, and what to do. */
+  | { readonly reconnectable: false; readonly code: string; readonly message: string };
+
+/** Asks to store a grant that an account at a provider has just been connected with. */
+export interface StoreGrantRequest {
+  readonly ask: 'store_grant';
+  /** Chosen beforehand for a new integration: the tokens are sealed for it. */
+  readonly integrationId: string;
+  /** Whose new integration it is; `null`: it is there, and its grant is replaced. */
+  readonly userId: string | null;
+  readonly provider: string;
+  /** Sealed. */
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  /** From now. */
+  readonly expiresInSeconds: number;
+  /** From now; `null`: the provider said nothing. */
+  readonly refreshTokenExpiresInSeconds: number | null;
+  /** `null`: not known. */
+  readonly scopes: readonly string[] | null;
+}
+
+export type StoreGrantReport =
+  | { readonly stored: true; readonly integrationId: string; readonly expiresAt: string }
+  /** Nothing was changed. `message`: why, and what to do. */
+  | { readonly stored: false; readonly code: string; readonly message: string };
 
 /** One line of the deployment checklist. */
 export interface Check {

@@ -1,5 +1,6 @@
 import { problemsOf, z } from '../schema.ts';
 import type { OperatorRequest } from './reports.ts';
+import { findIntegrationRequest, storeGrantRequest } from './store-grant.ts';
 
 /** The operator function is asked something that it does not know. The message names every field at fault. */
 export class OperatorRequestInvalid extends Error {
@@ -17,8 +18,10 @@ const request = z.discriminatedUnion(
     }),
     z.strictObject({ ask: z.literal('verify') }),
     z.strictObject({ ask: z.literal('keys') }),
+    findIntegrationRequest,
+    storeGrantRequest,
   ],
-  { error: 'must be "status", "history", "verify" or "keys"' },
+  { error: 'must be "status", "history", "verify", "keys", "find_integration" or "store_grant"' },
 );
 
 /** Reads the event that invoked the function. Throws `OperatorRequestInvalid`. */
@@ -26,6 +29,6 @@ export function parseOperatorRequest(event: unknown): OperatorRequest {
   const parsed = request.safeParse(event);
   if (parsed.success) return parsed.data;
   throw new OperatorRequestInvalid(
-    `${problemsOf(parsed.error, 'the event')}. The operator function takes {"ask"}, for "history" with {"integrationId"}.`,
+    `${problemsOf(parsed.error, 'the event')}. The operator function takes {"ask"}, for "history" and "find_integration" with {"integrationId"}, for "store_grant" what the command line sends.`,
   );
 }

@@ -1,10 +1,15 @@
 import {
+  type AuthorizationServer,
   allowInsecureRequests,
+  authorizationCodeGrantRequest,
+  type Client,
+  type ClientAuth,
   ClientSecretBasic,
   ClientSecretPost,
   customFetch,
   None,
   refreshTokenGrantRequest,
+  type TokenEndpointRequestOptions,
 } from 'oauth4webapi';
 import type { ProviderClient } from './definition.ts';
 import type { Answer } from './verdict.ts';
@@ -16,19 +21,65 @@ const maxBodyBytes = 256 * 1024;
  * One refresh request, RFC 6749 §6, with a deadline for the whole exchange, body included. Never throws for
  * anything that a provider or the network does. `fetchFunction` is the seam for quirks and tests.
  */
-export async function callTokenEndpoint(
-  { clientId, clientSecret, provider }: ProviderClient,
+export function callTokenEndpoint(
+  client: ProviderClient,
   refreshToken: string,
   timeoutMs: number,
   fetchFunction: typeof fetch = fetch,
 ): Promise<Answer> {
+  return call(client, timeoutMs, fetchFunction, (server, oauthClient, authentication, options) =>
+    refreshTokenGrantRequest(server, oauthClient, authentication, refreshToken, options),
+  );
+}
+
+/** An authorization response that belongs to the request it answers, and what that request was made with. */
+export interface AuthorizedCode {
+  /** As `validateAuthResponse` gave it: the code is taken from nothing else. */
+  readonly response: URLSearchParams;
+  readonly redirectUri: string;
+  /** RFC 7636 §4.1. */
+  readonly verifier: string;
+}
+
+/** One exchange of an authorization code for tokens, RFC 6749 §4.1.3 with PKCE; else as `callTokenEndpoint`. */
+export function exchangeCode(
+  client: ProviderClient,
+  { response, redirectUri, verifier }: AuthorizedCode,
+  timeoutMs: number,
+  fetchFunction: typeof fetch = fetch,
+): Promise<Answer> {
+  return call(client, timeoutMs, fetchFunction, (server, oauthClient, authentication, options) =>
+    authorizationCodeGrantRequest(
+      server,
+      oauthClient,
+      authentication,
+      response,
+      redirectUri,
+      verifier,
+      options,
+    ),
+  );
+}
+
+type TokenRequest = (
+  server: AuthorizationServer,
+  client: Client,
+  authentication: ClientAuth,
+  options: TokenEndpointRequestOptions,
+) => Promise<Response>;
+
+async function call(
+  { clientId, clientSecret, provider }: ProviderClient,
+  timeoutMs: number,
+  fetchFunction: typeof fetch,
+  request: TokenRequest,
+): Promise<Answer> {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const response = await refreshTokenGrantRequest(
+    const response = await request(
       { issuer: provider.tokenEndpoint, token_endpoint: provider.tokenEndpoint },
       { client_id: clientId },
       clientAuthentication(provider.clientAuthentication, clientSecret ?? ''),
-      refreshToken,
       {
         additionalParameters: provider.extraParameters,
         signal,
@@ -48,7 +99,7 @@ export async function callTokenEndpoint(
 function clientAuthentication(
   method: ProviderClient['provider']['clientAuthentication'],
   clientSecret: string,
-) {
+): ClientAuth {
   switch (method) {
     case 'client_secret_basic':
       return ClientSecretBasic(clientSecret);

@@ -7,7 +7,7 @@ export type FailureMeaning = z.infer<typeof failureMeaning>;
 
 const seconds = z.int().check(z.positive());
 
-const tokenEndpoint = z.url({ protocol: /^https?$/ }).check(
+const endpoint = z.url({ protocol: /^https?$/ }).check(
   z.refine((address) => address.startsWith('https://') || isLoopback(address), {
     error: 'must start with https:// (plain http is accepted for loopback addresses only)',
   }),
@@ -15,6 +15,25 @@ const tokenEndpoint = z.url({ protocol: /^https?$/ }).check(
     error: 'must not hold credentials; put them into clientId and clientSecret',
   }),
 );
+
+/** RFC 6749 §3.3. */
+const scope = z.string().check(
+  z.regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, {
+    error: 'must be one scope: visible ASCII characters but quotes and backslashes',
+  }),
+);
+
+/** What an authorization request says by itself (RFC 6749 §4.1.1, RFC 7636 §4.3), or relies on. */
+const ownParameters = [
+  'client_id',
+  'code_challenge',
+  'code_challenge_method',
+  'redirect_uri',
+  'response_mode',
+  'response_type',
+  'scope',
+  'state',
+];
 
 const definition = z.strictObject({
   /** Shown to users: "Google", "Acme Calendar". */
@@ -26,18 +45,32 @@ const definition = z.strictObject({
       z.regex(/^\P{Cc}*$/u, { error: 'must hold no control characters' }),
     ),
   /** RFC 6749 §3.2. */
-  tokenEndpoint,
+  tokenEndpoint: endpoint,
   /** RFC 6749 §2.3.1; `none`: a public client that sends only its `client_id`. */
   clientAuthentication: z._default(
     z.enum(['client_secret_basic', 'client_secret_post', 'none']),
     'client_secret_basic',
   ),
-  /** Sent with every refresh beside `grant_type` and `refresh_token`. */
+  /** Sent with every request to the token endpoint, beside what the grant type demands. */
   extraParameters: z._default(z.record(z.string(), z.string()), {}),
   /** Lifetime of an access token where the answer carries no `expires_in`; by default an hour. */
   accessTokenLifetimeSeconds: z.optional(seconds),
   /** Error codes that mean something else here than in RFC 6749 §5.2. */
   errorMeanings: z._default(z.record(z.string(), failureMeaning), {}),
+  /** RFC 6749 §3.1. This and what follows serve to connect an account by the command line; refreshes need none of it. */
+  authorizationEndpoint: z.optional(endpoint),
+  /** What `iss` in an authorization response must be, RFC 9207; by default anything of the authorization endpoint's origin. */
+  issuer: z.optional(endpoint),
+  /** Asked for when an account is connected. */
+  scopes: z.optional(z.array(scope)),
+  /** Sent with the authorization request, such as Google's `access_type` and `prompt`. */
+  authorizationParameters: z.optional(
+    z.record(z.string(), z.string()).check(
+      z.refine((parameters) => !ownParameters.some((name) => Object.hasOwn(parameters, name)), {
+        error: `must not hold ${ownParameters.join(', ')}: these are set by the request itself (scopes has a field of its own)`,
+      }),
+    ),
+  ),
 });
 
 /** A provider as data: how its token endpoint is called and how its answers are read. */
@@ -72,6 +105,18 @@ export function parseProviderClient(secret: string): ParsedProviderClient {
     return { ok: false, problem: `clientSecret: needed for ${provider.clientAuthentication}` };
   }
   return { ok: true, client: parsed.data };
+}
+
+/** What is wrong with an address as an endpoint, after the name of what holds it; `null`: nothing. */
+export function problemOfEndpoint(address: string, name: string): string | null {
+  const parsed = endpoint.safeParse(address);
+  return parsed.success ? null : problemsOf(parsed.error, name);
+}
+
+/** What is wrong with a text as one scope, after the name of what holds it; `null`: nothing. */
+export function problemOfScope(text: string, name: string): string | null {
+  const parsed = scope.safeParse(text);
+  return parsed.success ? null : problemsOf(parsed.error, name);
 }
 
 function hasNoCredentials({ username, password }: URL): boolean {

@@ -6,6 +6,35 @@ export type ProviderClientLookup =
   /** An operator's fault: `fix` says what to do and holds no part of the secret. */
   | { readonly ok: false; readonly code: string; readonly fix: string };
 
+/** Whether a provider's name can be the end of a secret's name. */
+export function isProviderName(name: string): boolean {
+  return /^[\w.-]{1,100}$/.test(name);
+}
+
+export const invalidProviderName = {
+  ok: false,
+  code: 'provider_name_invalid',
+  fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
+} as const satisfies ProviderClientLookup;
+
+/** Our client at a provider, from what its secret holds; `null`: there is no such secret. */
+export function readProviderSecret(secretId: string, secret: string | null): ProviderClientLookup {
+  if (secret === null) {
+    return {
+      ok: false,
+      code: 'provider_not_configured',
+      fix: `Create the secret ${secretId} with the client's credentials.`,
+    };
+  }
+  const parsed = parseProviderClient(secret);
+  if (parsed.ok) return parsed;
+  return {
+    ok: false,
+    code: 'provider_secret_malformed',
+    fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
+  };
+}
+
 /** Finds our client at a provider: one secret per provider, named by the prefix and the provider. */
 export class ProviderClients {
   readonly #secrets: SecretReader;
@@ -17,13 +46,7 @@ export class ProviderClients {
   }
 
   async get(provider: string): Promise<ProviderClientLookup> {
-    if (!/^[\w.-]{1,100}$/.test(provider)) {
-      return {
-        ok: false,
-        code: 'provider_name_invalid',
-        fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
-      };
-    }
+    if (!isProviderName(provider)) return invalidProviderName;
     const secretId = this.#prefix + provider;
     let secret: string | null;
     try {
@@ -36,23 +59,9 @@ export class ProviderClients {
         fix: `Secrets Manager did not give ${secretId}: ${name}.`,
       };
     }
-    if (secret === null) {
-      return {
-        ok: false,
-        code: 'provider_not_configured',
-        fix: `Create the secret ${secretId} with the client's credentials.`,
-      };
-    }
-    const parsed = parseProviderClient(secret);
-    if (!parsed.ok) {
-      this.#secrets.forget(secretId);
-      return {
-        ok: false,
-        code: 'provider_secret_malformed',
-        fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
-      };
-    }
-    return parsed;
+    const found = readProviderSecret(secretId, secret);
+    if (!found.ok && secret !== null) this.#secrets.forget(secretId);
+    return found;
   }
 
   /** After the provider refused our client: the secret may have been put right since it was read. */

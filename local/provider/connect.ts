@@ -106,8 +106,16 @@ export async function checkAccessToken(
   return { works: true, account: sub ?? null, status: response.status };
 }
 
-/** Follows redirects and fills in the provider's forms until it is sent to the redirect URI. */
-async function browseTo(redirectUri: string, start: URL, account: string): Promise<URL> {
+/**
+ * Follows redirects and fills in the provider's forms until it is sent to the redirect URI, which it does not open.
+ * Rejects if the provider shows anything else.
+ */
+export async function browseTo(
+  redirectUri: string,
+  start: URL,
+  account: string,
+  decision: 'allow' | 'deny' = 'allow',
+): Promise<URL> {
   const cookies = new CookieJar();
   let url = start;
   let form: URLSearchParams | undefined;
@@ -131,7 +139,7 @@ async function browseTo(redirectUri: string, start: URL, account: string): Promi
     if (!response.ok || action === undefined) {
       throw new Error(`${url.origin}${url.pathname} answered ${response.status}: ${html.slice(0, 300)}`);
     }
-    form = new URLSearchParams(html.includes('name="login"') ? { login: account } : { decision: 'allow' });
+    form = new URLSearchParams(html.includes('name="login"') ? { login: account } : { decision });
     url = new URL(action, url);
   }
   throw new Error(`the sign-in at ${start.origin} did not end within ${MAX_PAGES} pages`);

@@ -19,6 +19,11 @@ export interface ProviderClient {
   clientAuth: 'client_secret_basic' | 'client_secret_post';
   /** Absolute; http is accepted. */
   redirectUri: string;
+  /**
+   * Of a command line that belongs to the app (RFC 8252 section 7.3): http on a loopback address, where any port will do. With
+   * it, `redirectUri` must be https or on a loopback address, and may have any port there as well.
+   */
+  commandLineRedirectUri?: string;
 }
 
 export interface LocalProviderOptions {
@@ -42,6 +47,7 @@ export interface LocalProvider {
   readonly origin: string;
   /** Equal to the origin. Its metadata is at `/.well-known/openid-configuration`. */
   readonly issuer: string;
+  readonly authorizationEndpoint: string;
   readonly tokenEndpoint: string;
   /** Says whether an access token works, and whose it is. */
   readonly userinfoEndpoint: string;
@@ -53,6 +59,7 @@ export interface LocalProvider {
 
 const HOUR_SECONDS = 60 * 60;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
+const AUTHORIZATION_PATH = '/auth';
 const TOKEN_PATH = '/token';
 const USERINFO_PATH = '/userinfo';
 
@@ -111,6 +118,7 @@ export async function startProvider(options: LocalProviderOptions): Promise<Loca
     );
     await provider.Client.find(client.clientId);
 
+    const authorizationEndpoint = `${origin}${AUTHORIZATION_PATH}`;
     const tokenEndpoint = `${origin}${TOKEN_PATH}`;
     const userinfoEndpoint = `${origin}${USERINFO_PATH}`;
     const { clientId, clientAuth } = client;
@@ -131,7 +139,16 @@ export async function startProvider(options: LocalProviderOptions): Promise<Loca
       refreshEndpoint({ path: TOKEN_PATH, store, calls, faults: list, stopping: stopping.signal }),
     );
     server.on('request', provider.callback());
-    return { name, origin, issuer: origin, tokenEndpoint, userinfoEndpoint, faults, stop };
+    return {
+      name,
+      origin,
+      issuer: origin,
+      authorizationEndpoint,
+      tokenEndpoint,
+      userinfoEndpoint,
+      faults,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -165,7 +182,7 @@ function oauthConfiguration(options: OauthConfigurationOptions): Configuration {
       resourceIndicators: { enabled: false },
       rpInitiatedLogout: { enabled: false },
     },
-    routes: { token: TOKEN_PATH, userinfo: USERINFO_PATH },
+    routes: { authorization: AUTHORIZATION_PATH, token: TOKEN_PATH, userinfo: USERINFO_PATH },
     claims: { openid: ['sub'], email: ['email'] },
     scopes: ['openid', 'offline_access', 'email'],
     pkce: { required: () => true },
@@ -198,7 +215,12 @@ function clientMetadata(client: ProviderClient, displayName: string): AdapterPay
     client_name: `App of ${displayName}`,
     client_secret: client.clientSecret,
     token_endpoint_auth_method: client.clientAuth,
-    redirect_uris: [client.redirectUri],
+    ...(client.commandLineRedirectUri === undefined
+      ? { redirect_uris: [client.redirectUri] }
+      : {
+          redirect_uris: [client.redirectUri, client.commandLineRedirectUri],
+          application_type: 'native',
+        }),
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
   };

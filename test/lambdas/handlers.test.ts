@@ -113,6 +113,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [operatorEnv.providerSecretPrefix]: 'providers/',
     [operatorEnv.refreshWindowSeconds]: '600',
     [operatorEnv.scanIntervalSeconds]: '300',
+    [operatorEnv.attemptHoldSeconds]: '45',
     [operatorEnv.senderEmail]: 'product@example.com',
     LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..`,
   },

@@ -236,6 +236,7 @@ export async function run(
     interactive: false,
     line: (text = '') => void (json || lines.push(text)),
     progress: (text) => void progress.push(text),
+    notice: (text = '') => void progress.push(text),
     document: (value) => void (json && documents.push(JSON.parse(JSON.stringify(value)))),
     style: (_, text) => text,
     async confirm(question) {

@@ -25,6 +25,7 @@ try {
       interactive: false,
       line: () => {},
       progress: () => {},
+      notice: () => {},
       document: () => {},
       style: (_, text) => text,
       confirm: async () => false,

@@ -62,6 +62,7 @@ async function invoke(event: object): Promise<unknown> {
         [operatorEnv.providerSecretPrefix]: 'providers/',
         [operatorEnv.refreshWindowSeconds]: '600',
         [operatorEnv.scanIntervalSeconds]: '300',
+        [operatorEnv.attemptHoldSeconds]: '45',
       },
     },
   );

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
@@ -14,8 +15,10 @@ import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
 import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
+import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
 import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
+import { insertIntegration } from '../../../lambdas/postgres/insert-integration.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
@@ -24,6 +27,7 @@ import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
 import { reopenClaims } from '../../../lambdas/postgres/reopen-claims.ts';
+import { replaceGrant } from '../../../lambdas/postgres/replace-grant.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import { writeNotification } from '../../../lambdas/postgres/write-notification.ts';
@@ -118,6 +122,23 @@ async function wholeWay(
       },
     ]),
   ).toEqual([{ id: row.id, verdict: 'applied' }]);
+
+  const connected = {
+    id: randomUUID(),
+    userId: row.user_id!,
+    provider: 'acme',
+    accessToken: 'a',
+    refreshToken: 'r',
+    expiresInSeconds: 3_600,
+    refreshTokenExpiresInSeconds: null,
+    scopes: ['read'],
+  };
+  expect(await insertIntegration(database, connected)).toBeInstanceOf(Date);
+  expect(await findIntegration(database, connected.id)).toMatchObject({
+    replaceable: true,
+    scopes: ['read'],
+  });
+  expect(await replaceGrant(database, connected, 45)).toMatchObject({ verdict: 'applied' });
   return { eventId, relayed };
 }
 

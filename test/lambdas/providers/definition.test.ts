@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseProviderClient } from '../../../lambdas/providers/definition.ts';
+import {
+  parseProviderClient,
+  problemOfEndpoint,
+  problemOfScope,
+} from '../../../lambdas/providers/definition.ts';
 
 const provider = { displayName: 'Acme', tokenEndpoint: 'https://acme.example/token' };
 const valid = { clientId: 'id', clientSecret: 'canary-secret', provider };
@@ -60,10 +64,53 @@ describe('a provider’s secret', () => {
       { ...valid, provider: { ...provider, accessTokenLifetimeSeconds: 1.5 } },
     ],
     ['provider.errorMeanings', { ...valid, provider: { ...provider, errorMeanings: { a: 'dead' } } }],
+    [
+      'provider.authorizationEndpoint',
+      { ...valid, provider: { ...provider, authorizationEndpoint: 'http://acme.example/authorize' } },
+    ],
+    ['provider.issuer', { ...valid, provider: { ...provider, issuer: 'acme' } }],
+    ['provider.scopes', { ...valid, provider: { ...provider, scopes: 'openid email' } }],
+    ['provider.scopes.1', { ...valid, provider: { ...provider, scopes: ['openid', 'e mail'] } }],
+    [
+      'provider.authorizationParameters.max_age',
+      { ...valid, provider: { ...provider, authorizationParameters: { max_age: 1 } } },
+    ],
+    [
+      'provider.authorizationParameters',
+      { ...valid, provider: { ...provider, authorizationParameters: { state: 'mine' } } },
+    ],
     ['unknownField', { ...valid, unknownField: 1 }],
     ['unknownField', { ...valid, provider: { ...provider, unknownField: 1 } }],
   ])('with a fault in %s says so', (field, document) => {
     expect(problemOf(document)).toContain(field);
+  });
+
+  it('says how an account is connected, if it does', () => {
+    const connecting = {
+      authorizationEndpoint: 'https://acme.example/authorize?tenant=a',
+      issuer: 'https://acme.example',
+      scopes: ['openid', 'https://acme.example/auth/calendar.read', 'a,b'],
+      authorizationParameters: { access_type: 'offline', prompt: 'consent' },
+    };
+    expect(parse({ ...valid, provider: { ...provider, ...connecting } })).toMatchObject({
+      ok: true,
+      client: { provider: connecting },
+    });
+  });
+
+  it.each([
+    'client_id',
+    'code_challenge',
+    'code_challenge_method',
+    'redirect_uri',
+    'response_mode',
+    'response_type',
+    'scope',
+    'state',
+  ])('does not set %s, which is the authorization request’s own', (name) => {
+    expect(
+      problemOf({ ...valid, provider: { ...provider, authorizationParameters: { [name]: 'x' } } }),
+    ).toMatch(/^provider\.authorizationParameters: must not hold .*scopes has a field of its own/);
   });
 
   it('names every faulty field at once', () => {
@@ -119,5 +166,18 @@ describe('a provider’s secret', () => {
         expect(parsed.ok ? 'fine' : parsed.problem).not.toBe('');
       }),
     );
+  });
+});
+
+describe('an option that stands for a field', () => {
+  it('is judged as the field is', () => {
+    expect(problemOfEndpoint('https://acme.example/authorize', '--endpoint')).toBeNull();
+    expect(problemOfEndpoint('http://acme.example/authorize', '--endpoint')).toBe(
+      '--endpoint: must start with https:// (plain http is accepted for loopback addresses only)',
+    );
+    expect(problemOfScope('https://acme.example/auth/a:b', '--scope')).toBeNull();
+    for (const scope of ['', 'a b', 'a"', 'a\\b', 'é', 'a\n']) {
+      expect(problemOfScope(scope, '--scope')).toMatch(/^--scope: must be one scope/);
+    }
   });
 });

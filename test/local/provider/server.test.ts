@@ -47,6 +47,28 @@ describe('connecting', () => {
     expect((await connect(provider, account)).refreshToken).toEqual(expect.any(String));
   });
 
+  test('sends a command line back to whatever port it listens on, and nobody else anywhere new', async () => {
+    const redirectTo = async (redirectUri: string, own: object = {}) => {
+      const provider = await start({ client: { ...client, ...own } });
+      const query = new URLSearchParams({
+        client_id: client.clientId,
+        redirect_uri: redirectUri,
+        response_type: 'code',
+        scope: 'openid',
+        code_challenge: 'a'.repeat(43),
+        code_challenge_method: 'S256',
+        state: 's',
+      });
+      return (await fetch(`${provider.origin}/auth?${query}`, { redirect: 'manual' })).status;
+    };
+    const commandLine = { commandLineRedirectUri: 'http://127.0.0.1:8976/callback' };
+    expect(await redirectTo('http://127.0.0.1:8976/callback', commandLine)).toBe(303);
+    expect(await redirectTo('http://127.0.0.1:50123/callback', commandLine)).toBe(303);
+    expect(await redirectTo(client.redirectUri, commandLine)).toBe(303);
+    expect(await redirectTo('http://127.0.0.1:8976/elsewhere', commandLine)).toBe(400);
+    expect(await redirectTo('http://127.0.0.1:8976/callback')).toBe(400);
+  });
+
   test('is refused without PKCE', async () => {
     const provider = await start();
     const query = new URLSearchParams({
