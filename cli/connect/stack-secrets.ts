@@ -1,6 +1,7 @@
 import { GetSecretValueCommand, ResourceNotFoundException } from '@aws-sdk/client-secrets-manager';
 import type { ProviderClient } from '../../lambdas/providers/definition.ts';
 import { TokenKeyError } from '../../lambdas/sealing/token-keys.ts';
+import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
 import {
   invalidProviderName,
   isProviderName,
