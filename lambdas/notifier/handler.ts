@@ -2,6 +2,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { databaseEnv, notifierEnv } from '../contract.ts';
 import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { MeasuredDatabase } from '../measured-database.ts';
 import { parseThresholdEventMessage } from '../messages.ts';
 import { createLogger, errorFields } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
@@ -29,7 +30,7 @@ if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new SecretDatabase(new SecretReader(), env.databaseSecretId);
+const database = new MeasuredDatabase(new SecretDatabase(new SecretReader(), env.databaseSecretId), metrics);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail);
 

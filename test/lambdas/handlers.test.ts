@@ -70,6 +70,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.refreshWindowSeconds]: '600',
     [scannerEnv.claimHoldSeconds]: '270',
     [scannerEnv.eventRelayHoldSeconds]: '360',
+    [scannerEnv.successWindowSeconds]: '1800',
   },
   refresher: {
     [databaseEnv.secretId]: 'database',
