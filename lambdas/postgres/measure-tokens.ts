@@ -16,9 +16,24 @@ export interface TokenMeasure {
  * `countUpTo` until autovacuum has seen it.
  */
 const statement = `
-SELECT greatest(connected, expired)::float8 AS connected, expired
-FROM (
-  SELECT CASE WHEN estimate.entries > $2 THEN estimate.entries ELSE (
+WITH estimate AS MATERIALIZED (
+  SELECT coalesce(max(c.reltuples), -1)::float8 AS entries
+  FROM pg_index x
+  JOIN pg_class c ON c.oid = x.indexrelid
+  WHERE x.indrelid = 'integrations'::regclass AND x.indisvalid AND c.relname = 'evergrant_integrations_due'
+), front AS MATERIALIZED (
+  SELECT count(*)::int AS expired
+  FROM (
+    SELECT FROM integrations
+    WHERE status = 'connected' AND refresh_token IS NOT NULL
+      AND expires_at < now() AND isfinite(expires_at) AND refresh_token <> ''
+    ORDER BY expires_at
+    LIMIT $1
+  ) AS counted
+)
+SELECT greatest(
+         front.expired,
+         CASE WHEN estimate.entries > $2 THEN estimate.entries ELSE (
            SELECT count(*)
            FROM (
              SELECT FROM integrations
@@ -26,23 +41,10 @@ FROM (
              ORDER BY expires_at
              LIMIT $2
            ) AS counted
-         ) END AS connected,
-         (
-           SELECT count(*)::int
-           FROM (
-             SELECT FROM integrations
-             WHERE status = 'connected' AND refresh_token IS NOT NULL
-               AND expires_at < now() AND isfinite(expires_at) AND refresh_token <> ''
-             LIMIT $1
-           ) AS front
-         ) AS expired
-  FROM (
-    SELECT coalesce(max(c.reltuples), -1)::float8 AS entries
-    FROM pg_index x
-    JOIN pg_class c ON c.oid = x.indexrelid
-    WHERE x.indrelid = 'integrations'::regclass AND x.indisvalid AND c.relname = 'evergrant_integrations_due'
-  ) AS estimate
-) AS measured`;
+         ) END
+       )::float8 AS connected,
+       front.expired
+FROM estimate, front`;
 
 export async function measureTokens(
   database: Database,
