@@ -321,9 +321,8 @@ describe('a disconnection', () => {
       limit: 9,
     });
     await refresh([id]);
-    expect(valuesOf(written(), metricNames.prematureDisconnections)).toMatchObject([
-      { [metricNames.prematureDisconnections]: 1 },
-      { [metricNames.prematureDisconnections]: 1, provider: 'acme' },
-    ]);
+    const premature = valuesOf(written(), metricNames.prematureDisconnections);
+    expect(premature.map((line) => line[metricNames.prematureDisconnections])).toEqual([1, 1]);
+    expect(new Set(premature.map(({ provider }) => provider))).toEqual(new Set([undefined, 'acme']));
   });
 });
