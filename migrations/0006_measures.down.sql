@@ -9,7 +9,7 @@ BEGIN
   FOR added IN
     SELECT attname FROM pg_attribute
     WHERE attrelid = 'integrations'::regclass AND NOT attisdropped
-      AND attname IN ('disconnected_grant', 'connected_since', 'failure_warned_at')
+      AND attname IN ('disconnected_grant', 'grant_connected_since', 'failure_warned_at')
       AND col_description(attrelid, attnum) LIKE 'Evergrant: %'
   LOOP
     EXECUTE format('ALTER TABLE integrations DROP COLUMN %I', added);

@@ -9,7 +9,7 @@ BEGIN
   FOR added IN
     SELECT * FROM (VALUES
       ('disconnected_grant', 'bytea', 'SHA-256 of the stored refresh token at the disconnection by Evergrant; null since the next success'),
-      ('connected_since', 'timestamptz', 'first success after the latest disconnection or reconnection; null: created_at'),
+      ('grant_connected_since', 'timestamptz', 'first success after the latest disconnection or reconnection; null: created_at'),
       ('failure_warned_at', 'timestamptz', 'when the warning of the current episode of failures was decided')
     ) AS wanted (name, definition, purpose)
   LOOP

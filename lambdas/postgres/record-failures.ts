@@ -62,7 +62,7 @@ WITH result AS (
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
          i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at, i.failure_warned_at,
-         coalesce(i.connected_since, i.created_at) AS connected_since
+         coalesce(i.grant_connected_since, i.created_at) AS connected_since
   FROM integrations i
   JOIN result r ON r.id = i.id
   FOR NO KEY UPDATE OF i SKIP LOCKED

@@ -60,9 +60,9 @@ WITH result AS (
         CASE WHEN i.status IN ('connected', 'needs_reauthorization') THEN NULL ELSE i.disconnect_reason END,
       consecutive_failures = 0,
       consecutive_transient_failures = 0,
-      connected_since =
+      grant_connected_since =
         CASE WHEN i.disconnected_grant IS NOT NULL OR i.failing_grant <> sha256(convert_to(r.used, 'UTF8'))
-             THEN now() ELSE i.connected_since END,
+             THEN now() ELSE i.grant_connected_since END,
       disconnected_grant = NULL,
       failing_grant = NULL,
       failure_emailed_at = NULL,

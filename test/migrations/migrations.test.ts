@@ -151,7 +151,7 @@ describe('a product’s database', () => {
     'failing_grant',
     'failure_emailed_at',
     'disconnected_grant',
-    'connected_since',
+    'grant_connected_since',
     'failure_warned_at',
     'event_id',
   ];
@@ -309,6 +309,38 @@ describe('the outbox', () => {
     await up(db);
     expect(await db.event(waiting.id)).toEqual(waiting);
     expect(await db.event(handled.id)).toEqual(handled);
+  });
+
+  it('keeps what it remembers of disconnections, and so do the records of scans and outcomes', async () => {
+    const db = await emptyDatabase();
+    await up(db);
+    await db.insertEvent({ connected_since: new Date(1_000), warned_at: new Date(2_000) });
+    await db.sql(`INSERT INTO evergrant.scans VALUES (now(), 1, 2, 3, 4, 5, 6, 7)`);
+    await db.sql(`INSERT INTO evergrant.refresh_outcomes VALUES (now(), 'acme', 8, 9)`);
+    const everything = async () => [
+      await db.sql('SELECT * FROM evergrant.threshold_events'),
+      await db.sql('SELECT * FROM evergrant.scans'),
+      await db.sql('SELECT * FROM evergrant.refresh_outcomes'),
+    ];
+    const before = await everything();
+    await down(db);
+    expect(await db.sql(`SELECT to_regclass('evergrant.scans') AS t`)).toEqual([{ t: null }]);
+    await up(db);
+    expect(await everything()).toEqual(before);
+  });
+
+  it('takes events of functions that do not know the measures yet', async () => {
+    const db = await emptyDatabase();
+    await up(db);
+    await db.sql(
+      `INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type,
+         failure_code, consecutive_failures, consecutive_transient_failures, relay_after)
+       VALUES (gen_random_uuid(), gen_random_uuid(), 'acme', 'Acme', 'integration_disconnected', 'x', 3, 0, now())`,
+    );
+    await db.sql(`INSERT INTO integrations (user_id, provider) VALUES (gen_random_uuid(), 'acme')`);
+    expect(
+      await db.sql('SELECT disconnected_grant, grant_connected_since, failure_warned_at FROM integrations'),
+    ).toEqual([{ disconnected_grant: null, grant_connected_since: null, failure_warned_at: null }]);
   });
 
   it('keeps the operator’s view of the users', async () => {

@@ -31,7 +31,7 @@ export interface IntegrationRow {
   failing_grant: Buffer | null;
   failure_emailed_at: Date | null;
   disconnected_grant: Buffer | null;
-  connected_since: Date | null;
+  grant_connected_since: Date | null;
   failure_warned_at: Date | null;
 }
 

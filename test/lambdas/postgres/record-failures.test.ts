@@ -391,7 +391,10 @@ describe('a disconnection', () => {
 
   it('counts from the latest time that the integration was connected anew', async () => {
     const connected_since = new Date('2026-03-01T12:00:00Z');
-    const row = await db.insertIntegration({ connected_since, consecutive_failures: 2 });
+    const row = await db.insertIntegration({
+      grant_connected_since: connected_since,
+      consecutive_failures: 2,
+    });
     await fail(row.id, 'permanent');
     expect(await db.eventsOf(row.id)).toMatchObject([{ connected_since, warned_at: null }]);
   });
@@ -597,7 +600,7 @@ describe('any history', () => {
               expect(warning !== undefined).toBe(warned_at !== null);
               expect(connected_since !== null).toBe(notification_type === 'integration_disconnected');
             }
-            expect(row.connected_since !== null).toBe(model.connectedAnew);
+            expect(row.grant_connected_since !== null).toBe(model.connectedAnew);
             expect(row.disconnected_grant !== null).toBe(model.disconnection !== 'none');
           }
         },

@@ -209,7 +209,7 @@ describe('a success after a disconnection by Evergrant', () => {
       expect(await premature(result(row, { refreshToken: 'refresh-1' }))).toEqual([true]);
       const after = await db.integration(row.id);
       expect(after).toMatchObject({ status: 'connected', disconnected_grant: null });
-      expect(after.connected_since).toEqual(after.last_refresh_success);
+      expect(after.grant_connected_since).toEqual(after.last_refresh_success);
       expect(await premature(result(after))).toEqual([false]);
     },
   );
@@ -218,7 +218,10 @@ describe('a success after a disconnection by Evergrant', () => {
     const row = await disconnected({ refresh_token: 'of the user' });
     expect(await premature(result(row))).toEqual([false]);
     const after = await db.integration(row.id);
-    expect(after).toMatchObject({ disconnected_grant: null, connected_since: after.last_refresh_success });
+    expect(after).toMatchObject({
+      disconnected_grant: null,
+      grant_connected_since: after.last_refresh_success,
+    });
   });
 
   it('counts with the fitting row of a group only, and not where it does not apply', async () => {
@@ -267,20 +270,20 @@ describe('a success after a disconnection by Evergrant', () => {
 
 describe('the time that an integration is connected for', () => {
   it('goes on through refreshes and through failures that pass', async () => {
-    const connected_since = new Date('2026-03-01T12:00:00Z');
-    const row = await db.insertIntegration({ connected_since });
+    const grant_connected_since = new Date('2026-03-01T12:00:00Z');
+    const row = await db.insertIntegration({ grant_connected_since });
     await store(result(row, { refreshToken: row.refresh_token! }));
-    expect((await db.integration(row.id)).connected_since).toEqual(connected_since);
+    expect((await db.integration(row.id)).grant_connected_since).toEqual(grant_connected_since);
     await db.sql(`UPDATE integrations SET failing_grant = sha256(convert_to(refresh_token, 'UTF8'))`);
     await store(result(await db.integration(row.id)));
-    expect((await db.integration(row.id)).connected_since).toEqual(connected_since);
+    expect((await db.integration(row.id)).grant_connected_since).toEqual(grant_connected_since);
   });
 
   it('begins anew when the user reconnected in the midst of failures', async () => {
     const row = await db.insertIntegration({ failing_grant: Buffer.from('of another grant') });
     await store(result(row));
     const after = await db.integration(row.id);
-    expect(after.connected_since).toEqual(after.last_refresh_success);
+    expect(after.grant_connected_since).toEqual(after.last_refresh_success);
   });
 });
 
