@@ -8,8 +8,12 @@ import type { Database } from '../../../lambdas/postgres/database.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
+import { measureProviders } from '../../../lambdas/postgres/measure-providers.ts';
+import { measureTokens } from '../../../lambdas/postgres/measure-tokens.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
+import { recordOutcomes } from '../../../lambdas/postgres/record-outcomes.ts';
+import { recordScan } from '../../../lambdas/postgres/record-scan.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
@@ -100,7 +104,24 @@ it('the whole way of an integration needs no session: each statement on a connec
         scope: null,
       },
     ]),
-  ).toEqual([{ id: row.id, verdict: 'applied' }]);
+  ).toEqual([{ id: row.id, verdict: 'applied', premature_disconnection: false }]);
+  expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toEqual({
+    connected: 1,
+    expired: 0,
+  });
+  await recordOutcomes(database, [{ provider: 'acme', refreshed: 1, disconnected: 0 }]);
+  expect(
+    await measureProviders(database, { windowSeconds: 600, refreshWindowSeconds: 600, dueUpTo: 10 }),
+  ).toMatchObject([{ provider: 'acme', refreshed: 1 }]);
+  await recordScan(database, {
+    durationMs: 1,
+    claimed: 1,
+    enqueued: 1,
+    released: 0,
+    left: 0,
+    eventsRelayed: 0,
+    oldestExpiredSeconds: 0,
+  });
 
   // What a transaction-mode pooler cannot carry from one statement to the next (PgBouncer, "features").
   for (const statement of statements) {

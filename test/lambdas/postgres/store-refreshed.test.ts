@@ -241,6 +241,8 @@ describe('a success after a disconnection by Evergrant', () => {
     const void_ = await disconnected();
     expect(await premature(result(void_, { usedRefreshToken: 'other' }))).toEqual([false]);
     expect((await db.integration(void_.id)).disconnected_grant).not.toBeNull();
+    const reconnected = await disconnected({ refresh_token: 'of the user' });
+    expect(await premature(result(reconnected, { usedRefreshToken: 'refresh-1' }))).toEqual([false]);
   });
 
   it('counts once when it is committed by eight at once, rotated or not', async () => {
