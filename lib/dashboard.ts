@@ -123,7 +123,7 @@ export class Dashboard extends Construct {
             waiting(refreshQueue.deadLetters, 'refresh requests'),
             waiting(thresholdQueue.deadLetters, 'threshold events'),
           ]),
-          graph('Postgres', [
+          graph('Postgres away, and results that it did not take', [
             metric(metricNames.databaseUnreachable, 'statements while it was away', Stats.SUM, Color.RED),
             metric(metricNames.lost, 'results lost', Stats.SUM, Color.PURPLE),
           ]),
@@ -213,17 +213,17 @@ export class Dashboard extends Construct {
         [heading('What does it cost?', 'Lambda bills invocations, and duration times memory.')],
         [
           graph(
-            'Invocations',
+            'Invocations of functions',
             ofEach((stageFunction, label) => stageFunction.metricInvocations({ period, label })),
           ),
           graph(
-            'Duration, average (ms)',
+            'Average duration of an invocation (ms)',
             ofEach((stageFunction, label) =>
               stageFunction.metricDuration({ period, statistic: Stats.AVERAGE, label }),
             ),
           ),
           graph(
-            'Running at the same time, and throttled',
+            'Functions running at the same time, and throttled',
             ofEach((stageFunction, label) =>
               stageFunction.metric('ConcurrentExecutions', { period, statistic: Stats.MAXIMUM, label }),
             ),
