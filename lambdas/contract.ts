@@ -21,6 +21,7 @@ export const scannerEnv = {
   refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
   claimHoldSeconds: 'CLAIM_HOLD_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
+  successWindowSeconds: 'SUCCESS_WINDOW_SECONDS',
 } as const;
 
 export const refresherEnv = {
@@ -73,6 +74,16 @@ export const metricNames = {
   oldestExpiredSeconds: 'OldestExpiredSeconds',
   /** Count of threshold events published again by the scanner. No dimension. */
   eventsRelayed: 'ThresholdEventsRelayed',
+  /** Connected integrations with a refresh token, at each scan; estimated where they are many. No dimension. */
+  connected: 'ConnectedIntegrations',
+  /** Of these, how many have an access token that has expired, at each scan. No dimension. */
+  expiredConnected: 'ExpiredConnected',
+  /** Percent of the integrations that came due lately and have been refreshed, at each scan, by `provider`. */
+  successRate: 'RefreshSuccessRate',
+  /** The lowest of these; none where no provider has enough integrations to tell. No dimension. */
+  lowestSuccessRate: 'LowestRefreshSuccessRate',
+  /** Count of statements for which Postgres was away. No dimension. */
+  databaseUnreachable: 'DatabaseUnreachable',
   /** Count by `provider`. */
   refreshed: 'Refreshed',
   /** Count by `provider` and `class` (transient, permanent, operator). */
@@ -85,8 +96,16 @@ export const metricNames = {
   lost: 'ResultsLost',
   /** Milliseconds of a call to a token endpoint, by `provider`. */
   callDuration: 'TokenEndpointDuration',
+  /** Count of grants that Evergrant had disconnected and that work; by `provider`, and of all together without it. */
+  prematureDisconnections: 'PrematureDisconnections',
   /** Count by `type` of notification. */
   notified: 'NotificationsWritten',
+  /** Count of disconnections that users were told of, by `provider`. */
+  disconnections: 'Disconnections',
+  /** Of these, how many had been told of in time by a warning of the same episode of failures, by `provider`. */
+  disconnectionsWarned: 'DisconnectionsWarned',
+  /** Days that an integration had been connected when it was disconnected, by `provider`. */
+  connectedDays: 'ConnectedDays',
   /** Count. No dimension. */
   emailsSent: 'EmailsSent',
   /** Count of emails that nobody could get: no address, or no sender configured. No dimension. */

@@ -3,6 +3,7 @@ import {
   Alarm,
   ComparisonOperator,
   type IMetric,
+  MathExpression,
   Metric,
   Stats,
   TreatMissingData,
@@ -13,7 +14,9 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import { metricNames, metricsNamespace } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
+import { dashboardUrl } from './console-links.ts';
 import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { emailMetric } from './email-metrics.ts';
 import type { StageFunction } from './function.ts';
 import type { Settings } from './settings.ts';
 
@@ -26,6 +29,8 @@ export interface AlarmsProps {
   };
   readonly refreshQueue: QueueWithDeadLetters;
   readonly thresholdQueue: QueueWithDeadLetters;
+  /** SES configuration set that emails go out under; `undefined`: no emails are sent. */
+  readonly configurationSetName: string | undefined;
 }
 
 interface AlarmDefinition {
@@ -50,7 +55,7 @@ export class Alarms extends Construct {
 
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id);
-    const { stackName } = Stack.of(this);
+    const { stackName, region } = Stack.of(this);
     this.topic = new Topic(this, 'Topic', {
       displayName: `Evergrant ${props.settings.stage}`,
       enforceSSL: true,
@@ -65,7 +70,7 @@ export class Alarms extends Construct {
     this.alarms = definitions(props, stackName).map((definition) => {
       const alarm = new Alarm(this, pascalCase(definition.name), {
         alarmName: `${stackName}: ${definition.name}`,
-        alarmDescription: `${definition.sentence} Runbook: docs/runbook.md, section "${definition.name}".`,
+        alarmDescription: `${definition.sentence} Runbook: docs/runbook.md, section "${definition.name}". Dashboard: ${dashboardUrl(region, stackName)}`,
         metric: definition.metric,
         threshold: definition.threshold,
         comparisonOperator: definition.comparison ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -81,12 +86,14 @@ export class Alarms extends Construct {
 }
 
 function definitions(
-  { settings, functions, refreshQueue, thresholdQueue }: AlarmsProps,
+  { settings, functions, refreshQueue, thresholdQueue, configurationSetName }: AlarmsProps,
   service: string,
 ): AlarmDefinition[] {
   const scanInterval = Duration.minutes(settings.scanIntervalMinutes);
+  // For what the scanner alone may meet: with a scan in every period, "two of three" can come true.
+  const scanPeriod = Duration.minutes(Math.max(5, settings.scanIntervalMinutes));
   const own = (metricName: string, statistic: string, period: Duration) =>
-    new Metric({ namespace: metricsNamespace, metricName, dimensionsMap: { service }, statistic, period });
+    ownMetric(service, metricName, statistic, period);
   const deadLetters = (queue: QueueWithDeadLetters) =>
     queue.deadLetters.metricApproximateNumberOfMessagesVisible({
       statistic: Stats.MAXIMUM,
@@ -139,6 +146,26 @@ function definitions(
       periods: 1,
     },
     {
+      name: 'provider failing',
+      sentence:
+        "Over a quarter of one provider's integrations that came due lately could not be refreshed: the provider is down or has changed, or it refuses our users.",
+      // The scanner computes it, as an alarm knows no providers; without a provider that has enough integrations
+      // to tell there is no data, and nothing to wake anybody for.
+      metric: own(metricNames.lowestSuccessRate, Stats.MINIMUM, scanInterval),
+      comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
+      threshold: 75,
+      periods: 3,
+      badPeriods: 2,
+    },
+    {
+      name: 'premature disconnection',
+      sentence:
+        'A grant that Evergrant had disconnected works: a user was disconnected by our fault, and others may be.',
+      metric: own(metricNames.prematureDisconnections, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 1,
+    },
+    {
       name: 'result lost',
       sentence:
         'Postgres did not take the result of a refresh before the function ended: a rotated refresh token may be gone, and with it a connection.',
@@ -163,24 +190,84 @@ function definitions(
       periods: 1,
     },
     {
-      name: 'emails failing',
+      name: 'database unreachable',
       sentence:
-        'SES did not take emails for a quarter of an hour: users do not learn that only they can help.',
-      metric: own(metricNames.emailsFailed, Stats.SUM, Duration.minutes(5)),
+        'Functions cannot reach Postgres, or it refuses them: nothing is refreshed, and results may be lost.',
+      metric: own(metricNames.databaseUnreachable, Stats.SUM, scanPeriod),
       threshold: 0,
+      // A failover ends by itself within one; what it costs has an alarm of its own, "result lost".
       periods: 3,
+      badPeriods: 2,
     },
+    ...(configurationSetName === undefined ? [] : emailDefinitions(service, configurationSetName)),
     ...Object.entries(functions).map(
       ([stage, stageFunction]): AlarmDefinition => ({
         name: `${stage} failing`,
         sentence: `The ${stage} fails as a whole, again and again.`,
-        metric: stageFunction.metricErrors({ statistic: Stats.SUM, period: Duration.minutes(5) }),
+        metric: stageFunction.metricErrors({ statistic: Stats.SUM, period: scanPeriod }),
         threshold: 0,
         periods: 3,
         badPeriods: 2,
       }),
     ),
   ];
+}
+
+/**
+ * A day of emails, as they are few and SES judges senders by what lasts. Its thresholds: it reviews an account
+ * from 5 % bounces and 0.1 % complaints on. With few emails one of them would be as much, so shares are of 20
+ * emails for bounces, of 1000 for complaints, at least. A share has no data unless both of its counts have: no
+ * bounces, or no emails, are good.
+ */
+function emailDefinitions(service: string, configurationSetName: string): AlarmDefinition[] {
+  const day = Duration.days(1);
+  const shareOfSends = (event: 'Bounce' | 'Complaint', ofAtLeast: number) =>
+    new MathExpression({
+      expression: `100 * counted / IF(sends > ${ofAtLeast}, sends, ${ofAtLeast})`,
+      usingMetrics: {
+        counted: emailMetric(configurationSetName, event, day),
+        sends: emailMetric(configurationSetName, 'Send', day),
+      },
+      label: `${event}s per 100 emails`,
+      period: day,
+    });
+  return [
+    {
+      name: 'emails failing',
+      sentence:
+        'SES did not take emails for a quarter of an hour: users do not learn that only they can help.',
+      metric: ownMetric(service, metricNames.emailsFailed, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 3,
+    },
+    {
+      name: 'emails bouncing',
+      sentence:
+        'Over 5 % of the emails of a day came back: users are not reached, and SES reviews accounts at this share.',
+      metric: shareOfSends('Bounce', 20),
+      threshold: 5,
+      periods: 1,
+    },
+    {
+      name: 'emails complained about',
+      sentence:
+        'Over 0.1 % of the recipients of a day marked our emails as spam: SES reviews accounts at this share.',
+      metric: shareOfSends('Complaint', 1_000),
+      threshold: 0.1,
+      periods: 1,
+    },
+  ];
+}
+
+/** A metric that the functions write without a dimension of its own. */
+function ownMetric(service: string, metricName: string, statistic: string, period: Duration): Metric {
+  return new Metric({
+    namespace: metricsNamespace,
+    metricName,
+    dimensionsMap: { service },
+    statistic,
+    period,
+  });
 }
 
 function pascalCase(name: string): string {

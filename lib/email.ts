@@ -12,15 +12,13 @@ import {
 } from 'aws-cdk-lib/aws-ses';
 import { Construct } from 'constructs';
 import { notifierEnv } from '../lambdas/contract.ts';
+import { emailMetricsDimension } from './email-metrics.ts';
 import type { Settings } from './settings.ts';
 
 export interface EmailProps {
   readonly sender: string;
   readonly identity: Settings['senderIdentity'];
 }
-
-/** CloudWatch dimension of what SES counts: the stack's name, whatever the message. */
-export const emailMetricsDimension = 'stack';
 
 /** What SES needs to send for us: an identity, and a configuration set that counts and suppresses. */
 export class Email extends Construct {

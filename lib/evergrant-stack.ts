@@ -76,13 +76,21 @@ export class EvergrantStack extends Stack {
       refresher: refresher.function,
       notifier: notifier.function,
     };
+    const configurationSetName = email?.configurationSetName;
     const { topic, alarms } = new Alarms(this, 'Alarms', {
       settings,
       functions,
       refreshQueue,
       thresholdQueue,
+      configurationSetName,
     });
-    const dashboard = new Dashboard(this, 'Dashboard', { alarms, functions, refreshQueue, thresholdQueue });
+    const dashboard = new Dashboard(this, 'Dashboard', {
+      alarms,
+      functions,
+      refreshQueue,
+      thresholdQueue,
+      configurationSetName,
+    });
 
     const outputs: Record<string, string> = {
       RefreshQueueUrl: refreshQueue.queue.queueUrl,

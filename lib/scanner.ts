@@ -28,6 +28,7 @@ export class Scanner extends Construct {
         [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
+        [scannerEnv.successWindowSeconds]: String(timing.successWindow),
       },
     });
     refreshQueue.queue.grantSendMessages(this.function);

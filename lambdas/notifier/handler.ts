@@ -3,6 +3,7 @@ import { databaseEnv, notifierEnv } from '../contract.ts';
 import { FunctionDatabase } from '../database-access.ts';
 import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { MeasuredDatabase } from '../measured-database.ts';
 import { parseThresholdEventMessage } from '../messages.ts';
 import { createLogger, errorFields } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
@@ -30,7 +31,7 @@ if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new FunctionDatabase(env.database, new SecretReader());
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail, env.configurationSet);
 

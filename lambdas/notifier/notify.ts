@@ -80,7 +80,10 @@ async function tellInApp(
       type,
       metadata: { integration_id: event.integration_id, provider: event.provider, code: event.failure_code },
     });
-    if (written) metrics.count(metricNames.notified, 1, { type });
+    if (written) {
+      metrics.count(metricNames.notified, 1, { type });
+      if (type === 'integration_disconnected') measureDisconnection(metrics, event);
+    }
     logger.info('notification', { ...fieldsOf(event), written });
     return done;
   } catch (error) {
@@ -91,6 +94,15 @@ async function tellInApp(
     logger.error('notification not written', { ...fieldsOf(event), cause: errorFields(error) });
     return { done: false, reason: 'notification_not_written' };
   }
+}
+
+/** Once for each disconnection, as its notification is written once. */
+function measureDisconnection(metrics: InvocationMetrics, event: LoadedEvent): void {
+  const { provider } = event;
+  metrics.count(metricNames.disconnections, 1, { provider });
+  metrics.count(metricNames.disconnectionsWarned, event.warned ? 1 : 0, { provider });
+  if (event.connected_days !== null)
+    metrics.measure(metricNames.connectedDays, event.connected_days, { provider });
 }
 
 async function tellByEmail(parts: NotifyParts, event: LoadedEvent): Promise<Notified> {

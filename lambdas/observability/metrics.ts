@@ -17,6 +17,11 @@ export class InvocationMetrics {
     counts.set(name, (counts.get(name) ?? 0) + value);
   }
 
+  /** One measurement of what has no unit of CloudWatch's: a state, a percentage, days. */
+  measure(name: string, value: number, dimensions: Dimensions = {}): void {
+    this.#set(dimensions).metrics.addMetric(name, MetricUnit.NoUnit, value);
+  }
+
   /** One measurement in seconds. */
   seconds(name: string, value: number): void {
     this.#set({}).metrics.addMetric(name, MetricUnit.Seconds, value);

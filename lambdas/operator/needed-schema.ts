@@ -58,6 +58,9 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     refresh_claim_open: [flag, 'rw'],
     failing_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
     failure_emailed_at: [timestamp, 'rw'],
+    failure_warned_at: [timestamp, 'rw'],
+    disconnected_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
+    grant_connected_since: [timestamp, 'rw'],
   },
   notifications: {
     id: [{ ...uuid, types: ['uuid', 'bigint', 'integer', 'text', 'character varying'] }, 'r'],
@@ -90,6 +93,25 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     email_sent_at: [timestamp, 'rw'],
     email_outcome: [text, 'rw'],
     handled_at: [timestamp, 'rw'],
+    connected_since: [timestamp, 'ra'],
+    warned_at: [timestamp, 'ra'],
+  },
+  'evergrant.scans': {
+    started_at: [timestamp, 'raw'],
+    duration_ms: [count, 'ra'],
+    claimed: [count, 'ra'],
+    enqueued: [count, 'ra'],
+    released: [count, 'ra'],
+    left_due: [count, 'ra'],
+    events_relayed: [count, 'ra'],
+    oldest_expired_seconds: [count, 'ra'],
+  },
+  'evergrant.refresh_outcomes': {
+    id: [{ definition: 'bigint GENERATED ALWAYS AS IDENTITY', types: ['bigint'] }, 'rw'],
+    counted_at: [timestamp, 'r'],
+    provider: [text, 'ra'],
+    refreshed: [count, 'ra'],
+    disconnected: [count, 'ra'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],
@@ -104,6 +126,9 @@ export const ownSchema = 'evergrant';
 export const usersView = 'evergrant.users';
 
 export const neededRelations = Object.keys(columns);
+
+/** Tables whose old rows go in time, which takes the privilege DELETE. */
+export const prunedRelations = ['evergrant.scans', 'evergrant.refresh_outcomes'];
 
 export const neededColumns: readonly NeededColumn[] = Object.entries(columns).flatMap(
   ([relation, ofRelation]) =>

@@ -18,8 +18,12 @@ import { listFailing } from '../postgres/list-failing.ts';
 import { listProviders } from '../postgres/list-providers.ts';
 import { loadEvent } from '../postgres/load-event.ts';
 import { loadIntegration } from '../postgres/load-integration.ts';
+import { measureProviders } from '../postgres/measure-providers.ts';
+import { measureTokens } from '../postgres/measure-tokens.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
+import { recordOutcomes } from '../postgres/record-outcomes.ts';
+import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import { releaseEmail } from '../postgres/release-email.ts';
@@ -55,6 +59,9 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'list-providers': listProviders,
   'load-event': (database) => loadEvent(database, id),
   'load-integration': (database) => loadIntegration(database, id),
+  'measure-providers': (database) =>
+    measureProviders(database, { windowSeconds: 1, refreshWindowSeconds: 1, dueUpTo: 1 }),
+  'measure-tokens': (database) => measureTokens(database, { expiredUpTo: 1, countUpTo: 1 }),
   'record-email': (database) => recordEmail(database, id, { sent: true, outcome: '' }),
   'record-failures': (database) =>
     recordFailures(
@@ -71,6 +78,18 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
       ],
       { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 1 },
     ),
+  'record-outcomes': (database) =>
+    recordOutcomes(database, [{ provider: '', refreshed: 0, disconnected: 0 }]),
+  'record-scan': (database) =>
+    recordScan(database, {
+      durationMs: 1,
+      claimed: 0,
+      enqueued: 0,
+      released: 0,
+      left: 0,
+      eventsRelayed: 0,
+      oldestExpiredSeconds: 0,
+    }),
   'relay-events': (database) => relayEvents(database, { holdSeconds: 1, limit: 1 }),
   'release-claims': (database) => releaseClaims(database, [{ id, claim: '0' }]),
   'release-email': (database) => releaseEmail(database, id),

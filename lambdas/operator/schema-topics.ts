@@ -14,6 +14,7 @@ import {
   neededRelations,
   ownSchema,
   privilegeNames,
+  prunedRelations,
   usersView,
 } from './needed-schema.ts';
 import { notificationTypes, plannedStatements } from './planned-statements.ts';
@@ -118,6 +119,7 @@ export const schemaTopics: readonly Topic[] = [
         [
           ...schemaFaults(relations, role),
           ...relations.flatMap((each) => privilegeFaults(each, columns, role)),
+          ...relations.flatMap((each) => deletionFaults(each, role)),
         ],
         `As role ${role}.`,
       );
@@ -338,6 +340,16 @@ function privilegeFaults(
           ),
         ];
   });
+}
+
+function deletionFaults({ name, may_delete }: RelationFacts, role: string): Finding[] {
+  if (!prunedRelations.includes(name) || may_delete !== false) return [];
+  return [
+    failed(
+      `Role ${role} may not DELETE from ${name}: old rows stay.`,
+      `Run GRANT DELETE ON ${name} TO ${identifier(role)}.`,
+    ),
+  ];
 }
 
 function may(column: ColumnFacts, privilege: 'SELECT' | 'INSERT' | 'UPDATE'): boolean | null {

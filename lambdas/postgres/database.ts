@@ -125,6 +125,16 @@ export function sqlState(error: unknown): string | null {
   return error instanceof pg.DatabaseError ? (error.code ?? '') : null;
 }
 
+/**
+ * Whether an error says that Postgres itself is away: not reachable, or stopping, starting, full, or no longer
+ * the primary. A pooler in front of it says so with the same codes.
+ */
+export function isUnreachable(error: unknown): boolean {
+  return (
+    error instanceof DatabaseUnavailable || (error instanceof pg.DatabaseError && speaksOfTheSession(error))
+  );
+}
+
 /** 08, 53, 57P, 58: the session or its server is ending; 25006: it leads to what is a replica now. */
 function speaksOfTheSession({ code = '' }: pg.DatabaseError): boolean {
   return /^(08|53|57P|58|25006)/.test(code);

@@ -10,6 +10,7 @@ export interface RelationFacts {
   readonly elsewhere: readonly string[];
   readonly owner: string | null;
   readonly schema_usage: boolean | null;
+  readonly may_delete: boolean | null;
   /** Row-level security applies to our role: it sees what policies let it see, and says nothing of the rest. */
   readonly row_security_active: boolean | null;
   /** A policy lets our role do everything with every row, and none takes anything away. */
@@ -19,6 +20,7 @@ export interface RelationFacts {
 const statement = `
 SELECT w.name, n.nspname::text AS schema, pg_get_userbyid(c.relowner)::text AS owner,
        has_schema_privilege(n.oid, 'USAGE') AS schema_usage,
+       has_table_privilege(c.oid, 'DELETE') AS may_delete,
        row_security_active(c.oid) AS row_security_active,
        ARRAY(
          SELECT en.nspname::text FROM pg_class ec JOIN pg_namespace en ON en.oid = ec.relnamespace

@@ -41,6 +41,9 @@ export interface RecordedFailure {
  * disconnection, since only a reconnection leads back from it (marked by an empty hash, which fits no token);
  * rows that were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
  *
+ * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
+ * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
+ *
  * The claim moves on with the failure, so that a commit whose answer was lost can be tried again: the second
  * time it finds a later claim and counts nothing.
  */
@@ -58,7 +61,8 @@ WITH result AS (
          i.status = 'connected' AND i.refresh_token = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
-         i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at
+         i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at, i.failure_warned_at,
+         coalesce(i.grant_connected_since, i.created_at) AS connected_since
   FROM integrations i
   JOIN result r ON r.id = i.id
   FOR NO KEY UPDATE OF i SKIP LOCKED
@@ -68,7 +72,8 @@ WITH result AS (
            + (failure_class = 'permanent')::int AS permanent_count,
          CASE WHEN same_episode THEN coalesce(consecutive_transient_failures, 0) ELSE 0 END
            + (failure_class = 'transient')::int AS transient_count,
-         CASE WHEN same_episode THEN failure_emailed_at END AS emailed_at
+         CASE WHEN same_episode THEN failure_emailed_at END AS emailed_at,
+         CASE WHEN same_episode THEN failure_warned_at END AS warned_at
   FROM target
   WHERE applies
 ), decided AS (
@@ -89,6 +94,9 @@ WITH result AS (
                            WHEN d.disconnects THEN ''::bytea ELSE d.grant_hash END,
       failure_emailed_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_emailed_at
                                 WHEN d.email IS NOT NULL THEN now() ELSE d.emailed_at END,
+      failure_warned_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_warned_at
+                               WHEN d.notification = 'integration_warning' THEN now() ELSE d.warned_at END,
+      disconnected_grant = CASE WHEN d.disconnects THEN d.grant_hash ELSE i.disconnected_grant END,
       last_failure_at = CASE WHEN d.failure_class = 'operator' THEN i.last_failure_at ELSE now() END,
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
@@ -105,9 +113,11 @@ WITH result AS (
   WHERE i.id = t.id AND t.applies IS NOT TRUE AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (
   INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type, email_kind,
-    failure_code, consecutive_failures, consecutive_transient_failures, relay_after)
+    failure_code, consecutive_failures, consecutive_transient_failures, relay_after, connected_since, warned_at)
   SELECT d.id, d.user_id, d.provider, d.provider_name, d.notification, d.email, d.code, d.permanent_count, d.transient_count,
-         now() + make_interval(secs => $10)
+         now() + make_interval(secs => $10),
+         CASE WHEN d.disconnects THEN d.connected_since END,
+         CASE WHEN d.disconnects THEN d.warned_at END
   FROM decided d
   JOIN recorded ON recorded.id = d.id
   WHERE d.user_id IS NOT NULL AND (d.notification IS NOT NULL OR d.email IS NOT NULL)

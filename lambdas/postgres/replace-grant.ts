@@ -53,6 +53,9 @@ WITH target AS MATERIALIZED (
       consecutive_transient_failures = 0,
       failing_grant = NULL,
       failure_emailed_at = NULL,
+      failure_warned_at = NULL,
+      disconnected_grant = NULL,
+      grant_connected_since = now(),
       refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = false,
       refresh_held_until = CASE WHEN NOT i.refresh_claim_open AND i.refresh_held_until IS NOT NULL

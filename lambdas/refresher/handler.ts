@@ -4,6 +4,7 @@ import { FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { MeasuredDatabase } from '../measured-database.ts';
 import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
@@ -39,7 +40,7 @@ const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
-const database = new FunctionDatabase(env.database, secrets);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Refreshes the integrations that a batch of messages asks for. */

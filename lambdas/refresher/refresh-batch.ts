@@ -5,6 +5,7 @@ import { retryDelaySeconds } from '../domain/retry-delay.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
+import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import { callTokenEndpoint } from '../providers/call.ts';
@@ -66,6 +67,8 @@ export async function refreshBatch(
     remainingMs: parts.remainingMs,
   });
 
+  const outcomes = new Map<string, { provider: string; refreshed: number; disconnected: number }>();
+  for (const { provider } of attempts) outcomes.set(provider, { provider, refreshed: 0, disconnected: 0 });
   const notCalled: StartedAttempt[] = [];
   const events: { eventId: string; provider: string }[] = [];
   const queue = attempts.values();
@@ -75,9 +78,16 @@ export async function refreshBatch(
         notCalled.push(attempt);
         continue;
       }
-      const eventId = await refreshOne(parts, store, attempt).catch((error) => lost(parts, attempt, error));
-      if (eventId === noTimeLeft) notCalled.push(attempt);
-      else if (eventId !== null) events.push({ eventId, provider: attempt.provider });
+      const { provider } = attempt;
+      const result = await refreshOne(parts, store, attempt).catch((error) => lost(parts, attempt, error));
+      if (result === noTimeLeft) {
+        notCalled.push(attempt);
+        continue;
+      }
+      const counts = outcomes.get(provider);
+      if (counts && result.refreshed) counts.refreshed += 1;
+      if (counts && result.disconnected) counts.disconnected += 1;
+      if (result.eventId !== null) events.push({ eventId: result.eventId, provider });
     }
   };
   await Promise.all(Array.from({ length: Math.min(parts.settings.maxInFlight, attempts.length) }, worker));
@@ -85,7 +95,22 @@ export async function refreshBatch(
     parts.logger.warn('no time left for calls', { count: notCalled.length });
     await reopenClaims(parts.database, notCalled);
   }
+  await writeDown(parts, [...outcomes.values()]);
   return { unfinished: notCalled.map(({ id }) => id), events };
+}
+
+/** For the success rate of each provider. It is worth neither a batch nor the time that its answer needs. */
+async function writeDown(
+  { database, logger, remainingMs }: RefreshParts,
+  outcomes: readonly ProviderOutcomes[],
+): Promise<void> {
+  const known = outcomes.filter(({ refreshed, disconnected }) => refreshed + disconnected > 0);
+  if (known.length === 0 || remainingMs() < commitReserveMs) return;
+  try {
+    await recordOutcomes(database, known);
+  } catch (error) {
+    logger.warn('outcomes not recorded', { cause: errorFields(error) });
+  }
 }
 
 /**
@@ -112,12 +137,20 @@ function timeForACall({ remainingMs, settings }: RefreshParts): boolean {
 /** The provider's secret came too late for a call that could still finish. */
 const noTimeLeft = Symbol('no time left');
 
-/** One attempt from the stored token to the committed result. Returns the event that came of it. */
+/** What came of one attempt. */
+interface AttemptResult {
+  readonly refreshed: boolean;
+  readonly disconnected: boolean;
+  /** Row of the outbox. */
+  readonly eventId: string | null;
+}
+
+/** One attempt from the stored token to the committed result. */
 async function refreshOne(
   parts: RefreshParts,
   store: ResultStore,
   attempt: StartedAttempt,
-): Promise<string | null | typeof noTimeLeft> {
+): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
   const obtained = await obtain(parts, attempt);
@@ -139,7 +172,12 @@ async function refreshOne(
       expiresInSeconds: outcome.tokens.expiresInSeconds,
       durationMs,
     });
-    return null;
+    if (committed.premature_disconnection) {
+      metrics.count(metricNames.prematureDisconnections, 1);
+      metrics.count(metricNames.prematureDisconnections, 1, { provider });
+      logger.error('premature disconnection', { integrationId, provider });
+    }
+    return { refreshed: applied, disconnected: false, eventId: null };
   }
 
   // The provider refused our client: what we hold of it may be out of date.
@@ -172,17 +210,21 @@ async function refreshOne(
   if (!applied) logger.info('result void', fields);
   else if (outcome.kind === 'operator') logger.error('operator fault', fields);
   else logger.warn('refresh failed', fields);
-  return committed.event_id;
+  return { refreshed: false, disconnected: committed.disconnected, eventId: committed.event_id };
 }
 
-function lost({ logger, metrics }: RefreshParts, { id, provider }: StartedAttempt, error: unknown): null {
+function lost(
+  { logger, metrics }: RefreshParts,
+  { id, provider }: StartedAttempt,
+  error: unknown,
+): AttemptResult {
   metrics.count(metricNames.lost, 1);
   logger.critical('result lost', {
     integrationId: id,
     provider,
     cause: errorFields(error),
   });
-  return null;
+  return { refreshed: false, disconnected: false, eventId: null };
 }
 
 interface Obtained {

@@ -5,7 +5,7 @@ import type { CommitVerdict } from '../postgres/commit-verdict.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
-import { storeRefreshed } from '../postgres/store-refreshed.ts';
+import { type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import { GroupCommit } from './group-commit.ts';
 
@@ -23,7 +23,7 @@ export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly er
  * `remainingMs()` runs out: the provider has spent the old token, and this process holds the only new one.
  */
 export class ResultStore {
-  readonly #refreshed: GroupCommit<SealedResult, CommitVerdict>;
+  readonly #refreshed: GroupCommit<SealedResult, StoredResult>;
   readonly #failed: GroupCommit<FailureOfAttempt, RecordedFailure>;
   readonly #sealer: Sealer;
   readonly #tokensAtRest: 'sealed' | 'plain';
@@ -47,8 +47,8 @@ export class ResultStore {
     this.#refreshed = new GroupCommit(
       async (results) => {
         const rows = await storeRefreshed(database, results.map(agedToNow));
-        const verdicts = new Map(rows.map(({ id, verdict }) => [id, verdict]));
-        return results.map(({ attempt }) => verdicts.get(attempt.id) ?? 'gone');
+        const stored = new Map(rows.map((row) => [row.id, row]));
+        return results.map(({ attempt }) => stored.get(attempt.id) as StoredResult);
       },
       { mustSplit },
     );
@@ -68,7 +68,7 @@ export class ResultStore {
     refreshToken: { readonly opened: string; readonly current: boolean },
     tokens: RefreshedTokens,
     receivedAtMs: number,
-  ): Promise<Committed<{ readonly verdict: CommitVerdict }>> {
+  ): Promise<Committed<StoredResult>> {
     const [accessToken, newRefreshToken] = await Promise.all([
       this.#atRest(attempt.id, 'access_token', tokens.accessToken),
       // Not rotated and stored as it should be: the same string stays.
@@ -76,15 +76,9 @@ export class ResultStore {
         ? attempt.refresh_token
         : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? refreshToken.opened),
     ]);
-    return this.#untilCommitted(async () => ({
-      verdict: await this.#refreshed.commit({
-        attempt,
-        tokens,
-        accessToken,
-        refreshToken: newRefreshToken,
-        receivedAtMs,
-      }),
-    }));
+    return this.#untilCommitted(() =>
+      this.#refreshed.commit({ attempt, tokens, accessToken, refreshToken: newRefreshToken, receivedAtMs }),
+    );
   }
 
   async recordFailure(

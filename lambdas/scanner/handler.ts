@@ -2,6 +2,7 @@ import { databaseEnv, scannerEnv } from '../contract.ts';
 import { FunctionDatabase } from '../database-access.ts';
 import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { MeasuredDatabase } from '../measured-database.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
@@ -17,11 +18,12 @@ const env = readEnv({
   refreshWindowSeconds: [scannerEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
   claimHoldSeconds: [scannerEnv.claimHoldSeconds, wholeNumber(1, 86_400)],
   eventRelayHoldSeconds: [scannerEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
+  successWindowSeconds: [scannerEnv.successWindowSeconds, wholeNumber(1, 86_400)],
 });
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new FunctionDatabase(env.database, new SecretReader());
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 

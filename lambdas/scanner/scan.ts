@@ -1,5 +1,5 @@
 import { metricNames, type RefreshMessage, relayGroupId, type ThresholdEventMessage } from '../contract.ts';
-import type { Logger } from '../observability/logger.ts';
+import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
 import { claimOne } from '../postgres/claim-one.ts';
@@ -8,10 +8,14 @@ import { countDue } from '../postgres/count-due.ts';
 import type { Database } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { listDue } from '../postgres/list-due.ts';
+import { measureProviders } from '../postgres/measure-providers.ts';
+import { measureTokens } from '../postgres/measure-tokens.ts';
+import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import type { Queue } from '../sqs/queue.ts';
 import type { ScanRequest } from './request.ts';
+import { successRates } from './success-rate.ts';
 
 export interface ScanParts {
   readonly database: Database;
@@ -21,6 +25,8 @@ export interface ScanParts {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
     readonly eventRelayHoldSeconds: number;
+    /** How far back the success rate of a provider looks. */
+    readonly successWindowSeconds: number;
   };
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -54,6 +60,13 @@ const chunkSize = 1_000;
 const countLimit = 10_000;
 const listLimit = 1_000;
 const relayLimit = 500;
+
+/** How far a measure counts: it is for a graph, and must not take a scan's time in an outage. */
+const measureLimits = { expiredUpTo: 100_000, countUpTo: 10_000 };
+const measuredDueLimit = 100_000;
+
+/** A measure begins only with time for a statement that times out, and for the end of the scan. */
+const measureMs = 7_000;
 
 /** Kept back from the deadline for one more chunk with its messages, and for giving up claims. */
 const reserveMs = 10_000;
@@ -112,6 +125,9 @@ async function claimAndEnqueue(
   { provider, limit, verbose }: ScanRequest,
 ): Promise<ScanReport> {
   const { database, settings, metrics, logger } = parts;
+  const startedAtMs = performance.now();
+  // Before anything is claimed: a measure of what the scans before have come to.
+  await unlessItFails(parts, 'measure', () => measure(parts));
   const eventsRelayed = await relay(parts);
   const totals = { claimed: 0, enqueued: 0, released: 0 };
   const listed: ClaimedIntegration[] = [];
@@ -163,6 +179,15 @@ async function claimAndEnqueue(
     eventsRelayed,
     oldestExpiredSeconds: Math.round(oldestExpiredSeconds),
   });
+  await unlessItFails(parts, 'record of the scan', () =>
+    recordScan(database, {
+      ...totals,
+      durationMs: performance.now() - startedAtMs,
+      left,
+      eventsRelayed,
+      oldestExpiredSeconds,
+    }),
+  );
   return {
     dryRun: false,
     ...totals,
@@ -173,6 +198,41 @@ async function claimAndEnqueue(
 }
 
 type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;
+
+/** How fresh tokens are, and how well the refreshes of each provider go. */
+async function measure({ database, settings, metrics, logger }: ScanParts): Promise<void> {
+  const { connected, expired } = await measureTokens(database, measureLimits);
+  metrics.measure(metricNames.connected, connected);
+  metrics.measure(metricNames.expiredConnected, expired);
+  const rates = successRates(
+    await measureProviders(database, {
+      windowSeconds: settings.successWindowSeconds,
+      refreshWindowSeconds: settings.refreshWindowSeconds,
+      dueUpTo: measuredDueLimit,
+    }),
+  );
+  for (const { provider, percent } of rates) metrics.measure(metricNames.successRate, percent, { provider });
+  const [lowest] = rates;
+  if (lowest) metrics.measure(metricNames.lowestSuccessRate, lowest.percent);
+  logger.info('measured', { connected, expired, lowestSuccessRate: lowest ?? null });
+}
+
+/** What a scan can do without: it neither fails the scan nor takes the time that its end needs. */
+async function unlessItFails(
+  { logger, remainingMs }: ScanParts,
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  if (remainingMs() < measureMs) {
+    logger.warn('no time left', { what });
+    return;
+  }
+  try {
+    await work();
+  } catch (error) {
+    logger.error('scan goes on without', { what, cause: errorFields(error) });
+  }
+}
 
 /** Sends a chunk's messages; claims whose message was refused are given up. Returns how many were sent. */
 async function enqueue(

@@ -78,6 +78,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.refreshWindowSeconds]: '600',
     [scannerEnv.claimHoldSeconds]: '270',
     [scannerEnv.eventRelayHoldSeconds]: '360',
+    [scannerEnv.successWindowSeconds]: '1800',
   },
   refresher: {
     [databaseEnv.source]: 'database',

@@ -1,54 +1,99 @@
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { metricNames } from '../../lambdas/contract.ts';
+import { emailMetricsDimension } from '../../lib/email-metrics.ts';
 import { EvergrantStack } from '../../lib/evergrant-stack.ts';
 import { parseSettings } from '../../lib/settings.ts';
+import { searchesOf, type Widget, widgetsOf } from '../support/metrics.ts';
 
-interface Widget {
-  readonly type: string;
-  readonly width: number;
-  readonly properties: {
-    readonly title?: string;
-    readonly metrics?: ({ expression?: string } | string)[][];
-    readonly alarms?: unknown[];
-  };
-}
-
-/** The body is a string with references in it; these stand for what they resolve to. */
-function bodyOf(template: Template): { widgets: Widget[] } {
-  const [dashboard] = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
-  const parts = dashboard?.Properties.DashboardBody['Fn::Join'][1] as unknown[];
-  return JSON.parse(parts.map((part) => (typeof part === 'string' ? part : 'reference')).join(''));
-}
-
-it('the dashboard shows every alarm and every metric that the functions write', () => {
+function synthesize(given: Record<string, unknown> = {}): { template: Template; widgets: Widget[] } {
   const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
-  const stack = new EvergrantStack(app, 'Test', {
-    stackName: 'evergrant-dev',
-    settings: parseSettings({ stage: 'dev' }),
-  });
+  const settings = parseSettings({ stage: 'dev', ...given });
+  const stack = new EvergrantStack(app, 'Test', { stackName: 'evergrant-dev', settings });
   const template = Template.fromStack(stack);
-  const { widgets } = bodyOf(template);
-  const alarmWidget = widgets.find(({ type }) => type === 'alarm');
-  expect(alarmWidget?.properties.alarms).toHaveLength(
-    Object.keys(template.findResources('AWS::CloudWatch::Alarm')).length,
-  );
+  return { template, widgets: widgetsOf(template) };
+}
+const withEmail = { senderEmail: 'product@mail.example.com', appBaseUrl: 'https://app.example.com' };
+const plain = synthesize();
+const emailing = synthesize(withEmail);
 
-  const text = JSON.stringify(widgets);
-  for (const name of Object.values(metricNames)) {
-    expect(text, name).toContain(name);
-  }
-  const searches = widgets
-    .flatMap(({ properties }) => properties.metrics ?? [])
-    .flatMap((row) =>
-      row.flatMap((part) =>
-        typeof part === 'object' && part.expression !== undefined ? [part.expression] : [],
-      ),
+describe('the dashboard', () => {
+  it('shows every alarm and every metric that the functions write', () => {
+    for (const { template, widgets } of [plain, emailing]) {
+      const alarmWidget = widgets.find(({ type }) => type === 'alarm');
+      expect(alarmWidget?.properties.alarms).toHaveLength(
+        Object.keys(template.findResources('AWS::CloudWatch::Alarm')).length,
+      );
+      const text = JSON.stringify(widgets);
+      for (const name of Object.values(metricNames)) expect(text, name).toContain(`${name}`);
+    }
+  });
+
+  it('asks from top to bottom what an operator asks', () => {
+    const questions = plain.widgets
+      .filter(({ properties }) => properties.markdown?.startsWith('## '))
+      .map(({ properties }) => properties.markdown!.split('\n')[0]);
+    expect(questions).toEqual([
+      '## Are tokens fresh?',
+      '## Is the pipeline moving?',
+      '## Who fails, and why?',
+      '## Whom did we tell?',
+      '## Does it serve the users?',
+      '## What does it cost?',
+    ]);
+  });
+
+  it('has a title that nobody else has on everything that is drawn', () => {
+    const titles = plain.widgets
+      .filter(({ type }) => type !== 'text')
+      .map(({ properties }) => properties.title);
+    expect(titles.every(Boolean)).toBe(true);
+    expect(new Set(titles).size).toBe(titles.length);
+  });
+
+  it('fills its page without a gap and without anything lying over anything', () => {
+    for (const { widgets } of [plain, emailing]) {
+      expect(widgets.length).toBeLessThanOrEqual(500);
+      const taken = new Set<string>();
+      for (const { x, y, width, height, properties } of widgets) {
+        for (let column = x; column < x + width; column += 1) {
+          for (let row = y; row < y + height; row += 1) {
+            expect(taken.has(`${column},${row}`), properties.title).toBe(false);
+            taken.add(`${column},${row}`);
+          }
+        }
+      }
+      const bottom = Math.max(...widgets.map(({ y, height }) => y + height));
+      expect(taken.size).toBe(24 * bottom);
+      expect(Math.max(...widgets.map(({ x, width }) => x + width))).toBe(24);
+    }
+  });
+
+  it('keeps to its own stage, also where it searches', () => {
+    const searches = plain.widgets
+      .flatMap(({ properties }) => properties.metrics ?? [])
+      .flatMap((row) => searchesOf(row));
+    expect(searches.length).toBeGreaterThan(8);
+    for (const search of searches) {
+      expect(search).toMatch(/^\{Evergrant,service(,\w+)+\} service="evergrant-dev" MetricName="\w+"$/);
+    }
+  });
+
+  it('shows what SES says of the emails, where emails are sent', () => {
+    const ofSes = ({ widgets }: { widgets: Widget[] }) =>
+      widgets
+        .flatMap(({ properties }) => properties.metrics ?? [])
+        .filter(([namespace]) => namespace === 'AWS/SES')
+        .map((row) => row.slice(1, 4));
+    expect(ofSes(emailing)).toEqual(
+      ['Send', 'Delivery', 'Bounce', 'Complaint', 'Reject'].map((name) => [
+        name,
+        emailMetricsDimension,
+        'evergrant-dev',
+      ]),
     );
-  expect(searches.length).toBeGreaterThan(4);
-  // Another stage in the same account must not show up here.
-  for (const search of searches) expect(search).toContain('service="evergrant-dev"');
-  for (const { width } of widgets) expect([12, 24]).toContain(width);
-  for (const { type, properties } of widgets) if (type === 'metric') expect(properties.title).toBeTruthy();
+    expect(ofSes(plain)).toEqual([]);
+    expect(JSON.stringify(plain.widgets)).toContain('senderEmail');
+  });
 });

@@ -2,7 +2,7 @@ import { App } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { notifierEnv } from '../../lambdas/contract.ts';
-import { emailMetricsDimension } from '../../lib/email.ts';
+import { emailMetricsDimension } from '../../lib/email-metrics.ts';
 import { EvergrantStack } from '../../lib/evergrant-stack.ts';
 import { parseSettings } from '../../lib/settings.ts';
 

@@ -56,6 +56,14 @@ describe('whatever is set', () => {
     always((timing) => expect(timing.eventRelayHold).toBeGreaterThan(timing.thresholdVisibility));
   });
 
+  it('a success rate is of several scans, and of no more than outcomes are kept for', () => {
+    always((timing, { scanIntervalMinutes }) => {
+      expect(timing.successWindow).toBeGreaterThanOrEqual(6 * 60 * scanIntervalMinutes);
+      expect(timing.successWindow).toBeGreaterThanOrEqual(1_800);
+      expect(timing.successWindow).toBeLessThan(12 * 3_600);
+    });
+  });
+
   it('a refresher has time for a call, its commit and its start', () => {
     always((timing, { callTimeoutSeconds }) => {
       // The refresher keeps seven seconds back from every call.

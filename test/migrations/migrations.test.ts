@@ -42,6 +42,7 @@ const all = [
   '0003_notification_types',
   '0004_indexes',
   '0005_threshold_events',
+  '0006_measures',
 ];
 
 const everyRow = async (db: TestDatabase, table: string) =>
@@ -149,6 +150,9 @@ describe('a product’s database', () => {
     'refresh_claim_open',
     'failing_grant',
     'failure_emailed_at',
+    'disconnected_grant',
+    'grant_connected_since',
+    'failure_warned_at',
     'event_id',
   ];
   const withoutOurs = (catalog: TableCatalog): TableCatalog => ({
@@ -267,7 +271,7 @@ describe('a product’s database', () => {
   it('goes on being used while the migrations run: reads and writes are let in', async () => {
     const db = await brownfield();
     await up(db);
-    await down(db, 2);
+    await down(db, all.length - all.indexOf('0004_indexes'));
     // A product's transaction that has read and written both tables and is not done yet.
     const ending = Promise.withResolvers<void>();
     const busy = Promise.withResolvers<void>();
@@ -305,6 +309,40 @@ describe('the outbox', () => {
     await up(db);
     expect(await db.event(waiting.id)).toEqual(waiting);
     expect(await db.event(handled.id)).toEqual(handled);
+  });
+
+  it('keeps what it remembers of disconnections, and so do the records of scans and outcomes', async () => {
+    const db = await emptyDatabase();
+    await up(db);
+    await db.insertEvent({ connected_since: new Date(1_000), warned_at: new Date(2_000) });
+    await db.sql(`INSERT INTO evergrant.scans VALUES (now(), 1, 2, 3, 4, 5, 6, 7)`);
+    await db.sql(
+      `INSERT INTO evergrant.refresh_outcomes (provider, refreshed, disconnected) VALUES ('acme', 8, 9)`,
+    );
+    const everything = async () => [
+      await db.sql('SELECT * FROM evergrant.threshold_events'),
+      await db.sql('SELECT * FROM evergrant.scans'),
+      await db.sql('SELECT * FROM evergrant.refresh_outcomes'),
+    ];
+    const before = await everything();
+    await down(db);
+    expect(await db.sql(`SELECT to_regclass('evergrant.scans') AS t`)).toEqual([{ t: null }]);
+    await up(db);
+    expect(await everything()).toEqual(before);
+  });
+
+  it('takes events of functions that do not know the measures yet', async () => {
+    const db = await emptyDatabase();
+    await up(db);
+    await db.sql(
+      `INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type,
+         failure_code, consecutive_failures, consecutive_transient_failures, relay_after)
+       VALUES (gen_random_uuid(), gen_random_uuid(), 'acme', 'Acme', 'integration_disconnected', 'x', 3, 0, now())`,
+    );
+    await db.sql(`INSERT INTO integrations (user_id, provider) VALUES (gen_random_uuid(), 'acme')`);
+    expect(
+      await db.sql('SELECT disconnected_grant, grant_connected_since, failure_warned_at FROM integrations'),
+    ).toEqual([{ disconnected_grant: null, grant_connected_since: null, failure_warned_at: null }]);
   });
 
   it('keeps the operator’s view of the users', async () => {
@@ -355,15 +393,15 @@ describe('a migration that fails', () => {
 
   it('says which and why, undoes itself, keeps what ran before, and is finished by another run', async () => {
     const db = await emptyDatabase();
-    const broken = await withMigration('0006_more', 'CREATE TABLE half (); SELECT 1 / 0;');
+    const broken = await withMigration('9999_more', 'CREATE TABLE half (); SELECT 1 / 0;');
     const message = await failure(run(db, 'up', null, broken));
-    expect(message).toContain('0006_more');
+    expect(message).toContain('9999_more');
     expect(message).toContain('division by zero');
     expect(message).toContain('22012');
-    expect(await run(db, 'status', null, broken)).toMatchObject({ applied: all, pending: ['0006_more'] });
+    expect(await run(db, 'status', null, broken)).toMatchObject({ applied: all, pending: ['9999_more'] });
     expect(await db.sql(`SELECT to_regclass('half') AS t`)).toEqual([{ t: null }]);
-    const mended = await withMigration('0006_more', 'CREATE TABLE whole ();');
-    expect(await run(db, 'up', null, mended)).toMatchObject({ ran: ['0006_more'], pending: [] });
+    const mended = await withMigration('9999_more', 'CREATE TABLE whole ();');
+    expect(await run(db, 'up', null, mended)).toMatchObject({ ran: ['9999_more'], pending: [] });
   });
 
   it('is finished by another run also when it runs outside a transaction', async () => {
@@ -374,9 +412,10 @@ describe('a migration that fails', () => {
     const message = await failure(up(db));
     expect(message).toContain('0004_indexes');
     expect(message).toContain('notifications_type_check');
-    expect(await run(db, 'status')).toMatchObject({ pending: ['0004_indexes', '0005_threshold_events'] });
+    const fromThere = all.slice(all.indexOf('0004_indexes'));
+    expect(await run(db, 'status')).toMatchObject({ pending: fromThere });
     await db.sql(`UPDATE notifications SET type = 'system' WHERE type = 'billing'`);
-    expect(await up(db)).toMatchObject({ ran: ['0004_indexes', '0005_threshold_events'], pending: [] });
+    expect(await up(db)).toMatchObject({ ran: fromThere, pending: [] });
     const { indexes } = await catalogOf(db, 'notifications');
     expect(indexes.filter((line) => line.includes('evergrant_'))).toHaveLength(1);
     expect(indexes.join()).not.toContain('invalid');
@@ -384,16 +423,16 @@ describe('a migration that fails', () => {
 
   it('on the way down says which and why', async () => {
     const db = await emptyDatabase();
-    const broken = await withMigration('0006_more', 'SELECT 1;', 'SELECT 1 / 0;');
+    const broken = await withMigration('9999_more', 'SELECT 1;', 'SELECT 1 / 0;');
     await run(db, 'up', null, broken);
-    expect(await failure(run(db, 'down', 1, broken))).toContain('0006_more');
-    expect(await run(db, 'status', null, broken)).toMatchObject({ applied: [...all, '0006_more'] });
+    expect(await failure(run(db, 'down', 1, broken))).toContain('9999_more');
+    expect(await run(db, 'status', null, broken)).toMatchObject({ applied: [...all, '9999_more'] });
   });
 
   it('repeats no value of a row', async () => {
     const db = await emptyDatabase();
     const broken = await withMigration(
-      '0006_more',
+      '9999_more',
       `CREATE TABLE t (a text UNIQUE); INSERT INTO t VALUES ('canary-token'), ('canary-token');`,
     );
     expect(await failure(run(db, 'up', null, broken))).not.toContain('canary');

@@ -30,6 +30,9 @@ export interface IntegrationRow {
   refresh_claim_open: boolean;
   failing_grant: Buffer | null;
   failure_emailed_at: Date | null;
+  disconnected_grant: Buffer | null;
+  grant_connected_since: Date | null;
+  failure_warned_at: Date | null;
 }
 
 /** A row of the outbox. */
@@ -51,6 +54,8 @@ export interface EventRow {
   email_sent_at: Date | null;
   email_outcome: string | null;
   handled_at: Date | null;
+  connected_since: Date | null;
+  warned_at: Date | null;
 }
 
 export type IntegrationOverrides = Partial<Omit<IntegrationRow, 'expires_at' | 'refresh_held_until'>> & {
@@ -166,7 +171,10 @@ export async function testDatabase({ empty = false } = {}): Promise<TestDatabase
       sql('SELECT * FROM evergrant.threshold_events WHERE integration_id = $1 ORDER BY created_at, id', [
         integrationId,
       ]),
-    clear: async () => void (await sql('TRUNCATE integrations, notifications, evergrant.threshold_events')),
+    clear: async () =>
+      void (await sql(
+        'TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes',
+      )),
     async end() {
       await Promise.all(connections.map((each) => each.end()));
       await pool.end();

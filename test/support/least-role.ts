@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { neededColumns, neededRelations, privilegeNames } from '../../lambdas/operator/needed-schema.ts';
+import {
+  neededColumns,
+  neededRelations,
+  privilegeNames,
+  prunedRelations,
+} from '../../lambdas/operator/needed-schema.ts';
 import type { TestDatabase } from './database.ts';
 
 /** A role that may do in a database exactly what the functions' statements need, column by column. */
@@ -24,6 +29,7 @@ export async function leastRole(db: TestDatabase): Promise<LeastRole> {
     });
     await db.sql(`GRANT ${grants.join(', ')} ON ${relation} TO ${name}`);
   }
+  for (const relation of prunedRelations) await db.sql(`GRANT DELETE ON ${relation} TO ${name}`);
   const url = new URL(db.url);
   url.username = name;
   return {

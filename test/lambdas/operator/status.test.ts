@@ -6,13 +6,12 @@ import { status } from '../../../lambdas/operator/status.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
-import { createScans, insertScan } from '../../support/scans.ts';
+import { insertScan } from '../../support/scans.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
   db = await testDatabase();
-  await createScans(db);
 });
 beforeEach(async () => {
   await db.clear();

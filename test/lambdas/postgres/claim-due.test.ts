@@ -4,6 +4,7 @@ import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { explain, rowsRead } from '../../support/explain.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -222,38 +223,6 @@ describe('chunks', () => {
 });
 
 describe('the cost of a scan', () => {
-  interface Plan {
-    'Node Type': string;
-    'Index Name'?: string;
-    'Relation Name'?: string;
-    'Actual Rows': number;
-    'Actual Loops': number;
-    'Rows Removed by Filter'?: number;
-    Plans?: Plan[];
-  }
-
-  const nodes = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodes)];
-
-  /** The plan that a statement of ours ran with; what it changed is rolled back. */
-  async function explain(run: (database: Database) => Promise<unknown>): Promise<Plan[]> {
-    let plan: Plan | undefined;
-    await run({
-      async query(statement, parameters) {
-        const client = await db.inTransaction(async (connection) => {
-          const { rows } = await connection.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${statement}`, [
-            ...parameters,
-          ]);
-          await connection.query('ROLLBACK');
-          return rows;
-        });
-        plan = client[0]['QUERY PLAN'][0].Plan as Plan;
-        return [];
-      },
-    });
-    if (plan === undefined) throw new Error('no statement ran');
-    return nodes(plan);
-  }
-
   it('follows what is due, not the size of the table', async () => {
     await db.sql(
       `INSERT INTO integrations (user_id, provider, status, refresh_token, expires_at)
@@ -273,7 +242,7 @@ describe('the cost of a scan', () => {
       ['count', (database) => countDue(database, wanted)],
     ];
     for (const [name, run] of runs) {
-      const plan = await explain(run);
+      const plan = await explain(db, run);
       const onTable = plan.filter((node) => node['Relation Name'] === 'integrations' || node['Index Name']);
       expect(
         onTable.map((node) => node['Node Type']),
@@ -284,8 +253,7 @@ describe('the cost of a scan', () => {
         name,
       ).toContain('evergrant_integrations_due');
       for (const node of onTable) {
-        const read = (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'];
-        expect(read, `${name}: ${node['Node Type']}`).toBeLessThanOrEqual(50);
+        expect(rowsRead(node), `${name}: ${node['Node Type']}`).toBeLessThanOrEqual(50);
       }
     }
     expect(await claim()).toHaveLength(50);

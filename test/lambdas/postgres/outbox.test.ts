@@ -160,6 +160,53 @@ describe('finding whom to tell', () => {
   });
 });
 
+describe('a loaded disconnection', () => {
+  const day = 86_400_000;
+  const at = new Date('2026-03-10T00:00:00Z');
+  const ago = (ms: number) => new Date(at.getTime() - ms);
+  const integration_id = randomUUID();
+  const disconnection = () =>
+    db.insertEvent({
+      integration_id,
+      notification_type: 'integration_disconnected',
+      created_at: at,
+      connected_since: ago(9.5 * day),
+      warned_at: ago(600_000),
+    });
+  const warning = (changes: Parameters<TestDatabase['insertEvent']>[0]) =>
+    db.insertEvent({
+      integration_id,
+      created_at: ago(600_000),
+      handled_at: ago(590_000),
+      ...changes,
+    });
+
+  it('says for how long the integration was connected', async () => {
+    expect(await loadEvent(db.database, (await disconnection()).id)).toMatchObject({ connected_days: 9.5 });
+    const { id } = await db.insertEvent();
+    expect(await loadEvent(db.database, id)).toMatchObject({ connected_days: null, warned: false });
+  });
+
+  it.each<[boolean, string, Parameters<TestDatabase['insertEvent']>[0]]>([
+    [true, 'told before', {}],
+    [false, 'not told yet', { handled_at: null }],
+    [false, 'told too late', { handled_at: new Date(at.getTime() + 1) }],
+    [false, 'of an earlier episode', { created_at: ago(600_001) }],
+    [false, 'of another integration', { integration_id: randomUUID() }],
+    [false, 'of another kind', { notification_type: 'integration_rate_limit' }],
+  ])('%s: its warning was %s', async (warned, _, changes) => {
+    const { id } = await disconnection();
+    await warning(changes);
+    expect(await loadEvent(db.database, id)).toMatchObject({ warned });
+  });
+
+  it('was not warned of where no warning was decided', async () => {
+    await warning({});
+    const { id } = await db.insertEvent({ integration_id, notification_type: 'integration_disconnected' });
+    expect(await loadEvent(db.database, id)).toMatchObject({ warned: false });
+  });
+});
+
 describe('writing a notification', () => {
   const row = (changes: Partial<NotificationRow> = {}): NotificationRow => ({
     eventId: randomUUID(),

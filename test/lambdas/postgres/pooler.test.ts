@@ -21,8 +21,12 @@ import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { insertIntegration } from '../../../lambdas/postgres/insert-integration.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
+import { measureProviders } from '../../../lambdas/postgres/measure-providers.ts';
+import { measureTokens } from '../../../lambdas/postgres/measure-tokens.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
+import { recordOutcomes } from '../../../lambdas/postgres/record-outcomes.ts';
+import { recordScan } from '../../../lambdas/postgres/record-scan.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
@@ -121,7 +125,23 @@ async function wholeWay(
         scope: null,
       },
     ]),
-  ).toEqual([{ id: row.id, verdict: 'applied' }]);
+  ).toEqual([{ id: row.id, verdict: 'applied', premature_disconnection: false }]);
+  expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
+    connected: expect.any(Number),
+  });
+  await recordOutcomes(database, [{ provider: 'acme', refreshed: 1, disconnected: 0 }]);
+  expect(
+    await measureProviders(database, { windowSeconds: 600, refreshWindowSeconds: 600, dueUpTo: 10 }),
+  ).toContainEqual(expect.objectContaining({ provider: 'acme', refreshed: expect.any(Number) }));
+  await recordScan(database, {
+    durationMs: 1,
+    claimed: 1,
+    enqueued: 1,
+    released: 0,
+    left: 0,
+    eventsRelayed: 0,
+    oldestExpiredSeconds: 0,
+  });
 
   const connected = {
     id: randomUUID(),

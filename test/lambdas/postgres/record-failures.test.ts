@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defaultPolicy, type PolicySettings, thresholdSteps } from '../../../lambdas/domain/policy.ts';
@@ -371,6 +371,93 @@ describe('an episode', () => {
   });
 });
 
+describe('a disconnection', () => {
+  const hashOf = (token: string | null) =>
+    createHash('sha256')
+      .update(token ?? '')
+      .digest();
+
+  it('remembers the grant that it ended, since when that was connected, and its warning', async () => {
+    const row = await db.insertIntegration();
+    await fail(row.id, 'permanent', 'permanent', 'permanent');
+    const [warning, disconnection] = await db.eventsOf(row.id);
+    expect((await db.integration(row.id)).disconnected_grant).toEqual(hashOf(row.refresh_token));
+    expect(disconnection).toMatchObject({
+      connected_since: row.created_at,
+      warned_at: warning!.created_at,
+    });
+    expect(warning).toMatchObject({ connected_since: null, warned_at: null });
+  });
+
+  it('counts from the latest time that the integration was connected anew', async () => {
+    const connected_since = new Date('2026-03-01T12:00:00Z');
+    const row = await db.insertIntegration({
+      grant_connected_since: connected_since,
+      consecutive_failures: 2,
+    });
+    await fail(row.id, 'permanent');
+    expect(await db.eventsOf(row.id)).toMatchObject([{ connected_since, warned_at: null }]);
+  });
+
+  it('knows no beginning where the product knows none', async () => {
+    await db.sql('ALTER TABLE integrations ALTER COLUMN created_at DROP NOT NULL');
+    const row = await db.insertIntegration({ consecutive_failures: 2 });
+    await db.sql('UPDATE integrations SET created_at = NULL');
+    await fail(row.id, 'permanent');
+    expect(await db.eventsOf(row.id)).toMatchObject([{ connected_since: null }]);
+  });
+
+  it('has no warning of an earlier episode, though the grant is the same', async () => {
+    const row = await db.insertIntegration();
+    await fail(row.id, 'permanent', 'permanent');
+    await storeRefreshed(db.database, [
+      {
+        id: row.id,
+        usedRefreshToken: row.refresh_token!,
+        claim: (await db.integration(row.id)).refresh_claim,
+        accessToken: 'a',
+        refreshToken: row.refresh_token!,
+        expiresInSeconds: 60,
+        refreshTokenExpiresInSeconds: null,
+        scope: null,
+      },
+    ]);
+    const again = failed(await db.integration(row.id), 'dead');
+    await record([again], { ...defaultPolicy, disconnectOnInvalidRefreshToken: true });
+    expect((await db.eventsOf(row.id)).map(({ warned_at }) => warned_at)).toEqual([null, null]);
+  });
+});
+
+describe('a failure that disconnects nobody', () => {
+  it('stays a heap-only update, with the claim and the start before it', async () => {
+    const row = await db.insertIntegration();
+    await db.inTransaction(async (client) => {
+      const updates = async () => {
+        const { rows } = await client.query<{ all: number; heap_only: number }>(
+          `SELECT pg_stat_get_xact_tuples_updated('integrations'::regclass)::int AS all,
+                  pg_stat_get_xact_tuples_hot_updated('integrations'::regclass)::int AS heap_only`,
+        );
+        return rows[0]!;
+      };
+      const database = {
+        query: async <Row>(statement: string, parameters: readonly unknown[]) =>
+          (await client.query(statement, [...parameters])).rows as Row[],
+      };
+      const before = await updates();
+      const wanted = { windowSeconds: 600, holdSeconds: 10, provider: null, after: null, limit: 5 };
+      await claimDue(database, wanted);
+      await startAttempts(database, { ids: [row.id], holdSeconds: 10 });
+      await recordFailures(database, [failed(row, 'dead', { claim: '1' })], {
+        steps: thresholdSteps(defaultPolicy),
+        eventRelayHoldSeconds: 1,
+      });
+      const after = await updates();
+      expect([after.all - before.all, after.heap_only - before.heap_only]).toEqual([3, 3]);
+    });
+    expect((await db.integration(row.id)).consecutive_failures).toBe(1);
+  });
+});
+
 describe('any history', () => {
   const failure = fc.constantFrom<ModelFailure>('transient', 'permanent', 'dead', 'operator');
   const event = fc.oneof(
@@ -448,19 +535,20 @@ describe('any history', () => {
                   expected.set(id, false);
                   break;
                 case 'success':
-                  await storeRefreshed(db.database, [
-                    {
-                      id,
-                      usedRefreshToken: row.refresh_token!,
-                      claim: row.refresh_claim,
-                      accessToken: 'a',
-                      refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
-                      expiresInSeconds: 60,
-                      refreshTokenExpiresInSeconds: null,
-                      scope: null,
-                    },
-                  ]);
-                  modelSuccess(model);
+                  expect(
+                    await storeRefreshed(db.database, [
+                      {
+                        id,
+                        usedRefreshToken: row.refresh_token!,
+                        claim: row.refresh_claim,
+                        accessToken: 'a',
+                        refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
+                        expiresInSeconds: 60,
+                        refreshTokenExpiresInSeconds: null,
+                        scope: null,
+                      },
+                    ]),
+                  ).toEqual([{ id, verdict: 'applied', premature_disconnection: modelSuccess(model) }]);
                   break;
                 case 'reconnect':
                   await db.sql(
@@ -498,7 +586,22 @@ describe('any history', () => {
               model.permanent,
               model.transient,
             ]);
-            expect(told(await db.eventsOf(id))).toEqual(model.told);
+            const written = await db.eventsOf(id);
+            expect(told(written)).toEqual(
+              model.told.map(({ notification, email }) => ({ notification, email })),
+            );
+            for (const [index, { warned_at, connected_since, notification_type }] of written.entries()) {
+              expect(warned_at !== null).toBe(model.told[index]!.warned);
+              const warning = written.find(
+                (earlier) =>
+                  earlier.notification_type === 'integration_warning' &&
+                  earlier.created_at.getTime() === warned_at?.getTime(),
+              );
+              expect(warning !== undefined).toBe(warned_at !== null);
+              expect(connected_since !== null).toBe(notification_type === 'integration_disconnected');
+            }
+            expect(row.grant_connected_since !== null).toBe(model.connectedAnew);
+            expect(row.disconnected_grant !== null).toBe(model.disconnection !== 'none');
           }
         },
       ),

@@ -184,7 +184,7 @@ describe('with an attempt under way', () => {
     const { row, attempt } = await attemptUnderWay();
     await replace(row.id);
     const before = await db.integration(row.id);
-    expect(await success(attempt)).toEqual([{ id: row.id, verdict: 'superseded' }]);
+    expect(await success(attempt)).toMatchObject([{ id: row.id, verdict: 'superseded' }]);
     expect(await db.integration(row.id)).toEqual(before);
   });
 
@@ -192,7 +192,7 @@ describe('with an attempt under way', () => {
     const { row, attempt } = await attemptUnderWay();
     // Sealed anew it is another string; without sealing it would be this one.
     await replace(row.id, { refreshToken: `${row.refresh_token} sealed anew` });
-    expect(await success(attempt)).toEqual([{ id: row.id, verdict: 'superseded' }]);
+    expect(await success(attempt)).toMatchObject([{ id: row.id, verdict: 'superseded' }]);
     expect((await db.integration(row.id)).access_token).toBe('access-new');
   });
 
@@ -270,9 +270,9 @@ describe('a row that somebody is changing', () => {
       expect(await replaceGrant(database, grant(row.id), attemptHoldSeconds)).toMatchObject({
         verdict: 'applied',
       });
-      expect(await success(attempt)).toEqual([{ id: row.id, verdict: 'locked' }]);
+      expect(await success(attempt)).toMatchObject([{ id: row.id, verdict: 'locked' }]);
     });
-    expect(await success(attempt)).toEqual([{ id: row.id, verdict: 'superseded' }]);
+    expect(await success(attempt)).toMatchObject([{ id: row.id, verdict: 'superseded' }]);
     expect((await db.integration(row.id)).refresh_token).toBe('refresh-new');
   });
 });

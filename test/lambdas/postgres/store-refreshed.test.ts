@@ -1,8 +1,14 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { type RefreshedResult, storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
-import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
+import {
+  type IntegrationOverrides,
+  type IntegrationRow,
+  type TestDatabase,
+  testDatabase,
+} from '../../support/database.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -40,6 +46,7 @@ describe('a stored result', () => {
       consecutive_transient_failures: 4,
       failing_grant: Buffer.from('x'),
       failure_emailed_at: new Date(),
+      failure_warned_at: new Date(),
       disconnect_reason: 'old',
       heldFor: 60,
       refresh_claim: '7',
@@ -54,6 +61,7 @@ describe('a stored result', () => {
       consecutive_transient_failures: 0,
       failing_grant: null,
       failure_emailed_at: null,
+      failure_warned_at: null,
       disconnect_reason: null,
       refresh_held_until: null,
     });
@@ -175,6 +183,109 @@ describe('a result that comes late, when another attempt is under way', () => {
       [row.id]: 'superseded',
     });
     expect(await db.integration(row.id)).toEqual(before);
+  });
+});
+
+describe('a success after a disconnection by Evergrant', () => {
+  const hashOf = (token: string | null) =>
+    createHash('sha256')
+      .update(token ?? '')
+      .digest();
+  /** A row whose grant was disconnected, and which is connected again. */
+  const disconnected = (changes: IntegrationOverrides = {}) =>
+    db.insertIntegration({
+      refresh_token: 'refresh-1',
+      disconnected_grant: hashOf('refresh-1'),
+      failing_grant: Buffer.alloc(0),
+      ...changes,
+    });
+  const premature = async (...results: RefreshedResult[]) =>
+    (await storeRefreshed(db.database, results)).map((stored) => stored.premature_disconnection);
+
+  it.each(['connected', 'needs_reauthorization'])(
+    'with the same grant shows that it was premature, once (%s)',
+    async (status) => {
+      const row = await disconnected({ status });
+      expect(await premature(result(row, { refreshToken: 'refresh-1' }))).toEqual([true]);
+      const after = await db.integration(row.id);
+      expect(after).toMatchObject({ status: 'connected', disconnected_grant: null });
+      expect(after.grant_connected_since).toEqual(after.last_refresh_success);
+      expect(await premature(result(after))).toEqual([false]);
+    },
+  );
+
+  it('with another grant shows nothing: the user reconnected', async () => {
+    const row = await disconnected({ refresh_token: 'of the user' });
+    expect(await premature(result(row))).toEqual([false]);
+    const after = await db.integration(row.id);
+    expect(after).toMatchObject({
+      disconnected_grant: null,
+      grant_connected_since: after.last_refresh_success,
+    });
+  });
+
+  it('counts with the fitting row of a group only, and not where it does not apply', async () => {
+    const [one, other, gone] = [await disconnected(), await db.insertIntegration(), await disconnected()];
+    await db.sql('DELETE FROM integrations WHERE id = $1', [gone.id]);
+    const stored = await storeRefreshed(
+      db.database,
+      [one, other, gone].map((row) => result(row)),
+    );
+    expect(new Map(stored.map((row) => [row.id, row.premature_disconnection]))).toEqual(
+      new Map([
+        [one.id, true],
+        [other.id, false],
+        [gone.id, false],
+      ]),
+    );
+    const void_ = await disconnected();
+    expect(await premature(result(void_, { usedRefreshToken: 'other' }))).toEqual([false]);
+    expect((await db.integration(void_.id)).disconnected_grant).not.toBeNull();
+    const reconnected = await disconnected({ refresh_token: 'of the user' });
+    expect(await premature(result(reconnected, { usedRefreshToken: 'refresh-1' }))).toEqual([false]);
+  });
+
+  it('counts once when it is committed by eight at once, rotated or not', async () => {
+    for (const refreshToken of ['refresh-1', 'refresh-2']) {
+      const row = await disconnected();
+      const connections = Array.from({ length: 8 }, () => db.connection());
+      const stored = await Promise.all(
+        connections.map((connection) => storeRefreshed(connection, [result(row, { refreshToken })])),
+      );
+      expect(stored.flat().filter((each) => each.premature_disconnection)).toHaveLength(1);
+    }
+  });
+
+  it('is compared with the row as another transaction left it', async () => {
+    // The disconnection is committed while the success waits to be tried again.
+    const row = await db.insertIntegration({ refresh_token: 'refresh-1' });
+    await db.inTransaction(async (other) => {
+      await other.query(
+        `UPDATE integrations SET status = 'needs_reauthorization', disconnected_grant = $2 WHERE id = $1`,
+        [row.id, hashOf('refresh-1')],
+      );
+      expect(await premature(result(row))).toEqual([false]);
+    });
+    expect(await premature(result(row))).toEqual([true]);
+  });
+});
+
+describe('the time that an integration is connected for', () => {
+  it('goes on through refreshes and through failures that pass', async () => {
+    const grant_connected_since = new Date('2026-03-01T12:00:00Z');
+    const row = await db.insertIntegration({ grant_connected_since });
+    await store(result(row, { refreshToken: row.refresh_token! }));
+    expect((await db.integration(row.id)).grant_connected_since).toEqual(grant_connected_since);
+    await db.sql(`UPDATE integrations SET failing_grant = sha256(convert_to(refresh_token, 'UTF8'))`);
+    await store(result(await db.integration(row.id)));
+    expect((await db.integration(row.id)).grant_connected_since).toEqual(grant_connected_since);
+  });
+
+  it('begins anew when the user reconnected in the midst of failures', async () => {
+    const row = await db.insertIntegration({ failing_grant: Buffer.from('of another grant') });
+    await store(result(row));
+    const after = await db.integration(row.id);
+    expect(after.grant_connected_since).toEqual(after.last_refresh_success);
   });
 });
 
