@@ -1,6 +1,5 @@
 import { Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { notifierEnv } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
@@ -20,7 +19,6 @@ export class Notifier extends Construct {
       timeoutSeconds: timing.notifierTimeout,
       logRetentionDays: settings.logRetentionDays,
       environment: {
-        [notifierEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [notifierEnv.productName]: settings.productName,
         [notifierEnv.reconnectPath]: settings.reconnectPath,
         [notifierEnv.emailHoldSeconds]: String(timing.emailHold),
@@ -30,13 +28,8 @@ export class Notifier extends Construct {
     });
     props.secrets.grantDatabase(this.function);
     if (settings.senderEmail) this.#grantSendEmail(settings.senderEmail);
-    this.function.addEventSource(
-      new SqsEventSource(thresholdQueue.queue, {
-        batchSize: 1,
-        maxConcurrency: settings.maxConcurrency,
-        reportBatchItemFailures: true,
-      }),
-    );
+    thresholdQueue.grantReturn(this.function, notifierEnv.thresholdQueueUrl);
+    thresholdQueue.feed(this.function, { batchSize: 1, maxConcurrency: settings.maxConcurrency });
   }
 
   /** SES checks the identity that sends: the address if it is verified itself, otherwise its domain. */

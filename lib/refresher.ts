@@ -1,5 +1,4 @@
 import { Duration } from 'aws-cdk-lib';
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
@@ -23,8 +22,6 @@ export class Refresher extends Construct {
       timeoutSeconds: timing.refresherTimeout,
       logRetentionDays: settings.logRetentionDays,
       environment: {
-        [refresherEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
-        [refresherEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [refresherEnv.tokensAtRest]: settings.tokensAtRest,
         [refresherEnv.attemptHoldSeconds]: String(timing.attemptHold),
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
@@ -40,14 +37,12 @@ export class Refresher extends Construct {
     props.secrets.grantDatabase(this.function);
     props.secrets.grantTokenKey(this.function);
     props.secrets.grantProviders(this.function);
-    thresholdQueue.queue.grantSendMessages(this.function);
-    this.function.addEventSource(
-      new SqsEventSource(refreshQueue.queue, {
-        batchSize,
-        maxBatchingWindow: Duration.seconds(refreshBatchingWindowSeconds),
-        maxConcurrency: settings.maxConcurrency,
-        reportBatchItemFailures: true,
-      }),
-    );
+    thresholdQueue.grantSend(this.function, refresherEnv.thresholdQueueUrl);
+    refreshQueue.grantReturn(this.function, refresherEnv.refreshQueueUrl);
+    refreshQueue.feed(this.function, {
+      batchSize,
+      maxBatchingWindow: Duration.seconds(refreshBatchingWindowSeconds),
+      maxConcurrency: settings.maxConcurrency,
+    });
   }
 }

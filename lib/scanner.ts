@@ -20,16 +20,14 @@ export class Scanner extends Construct {
       timeoutSeconds: timing.scannerTimeout,
       logRetentionDays: settings.logRetentionDays,
       environment: {
-        [scannerEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
-        [scannerEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
       },
     });
     props.secrets.grantDatabase(this.function);
-    refreshQueue.queue.grantSendMessages(this.function);
-    thresholdQueue.queue.grantSendMessages(this.function);
+    refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);
+    thresholdQueue.grantSend(this.function, scannerEnv.thresholdQueueUrl);
 
     const interval = Duration.minutes(settings.scanIntervalMinutes);
     // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.

@@ -5,6 +5,10 @@ import { startEventSource } from './event-sources.ts';
 import type { CloudEvent } from './events.ts';
 import type { Functions } from './functions.ts';
 import { startFunctions } from './functions.ts';
+import type { Authorizer, Call, PermissionUsage, Verdict } from './iam/authorizer.ts';
+import { createAuthorizer, denialMessage } from './iam/authorizer.ts';
+import { checkExecutionRoles } from './iam/start-checks.ts';
+import { ACCOUNT_ID } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
 import type { Json } from './json.ts';
 import type { LambdaApiActions } from './lambda-api.ts';
@@ -64,6 +68,13 @@ export interface LocalCloud {
   /** How many calls the email service has had. */
   emailCallCount(): number;
   listEmails(): Promise<ReceivedEmail[]>;
+  /** Whether the role of a function allows a call, for endpoints beside these; the call counts as made. */
+  authorize(call: Call): Verdict;
+  /**
+   * How often every permission of the template was needed so far, and the calls that one was missing for. CDK's own
+   * functions do not run here, so what is only theirs is left out.
+   */
+  permissionUsage(): PermissionUsage;
   /** `logical id (type)` of the resources that the local cloud leaves out. */
   unsupported: string[];
   /** Ends everything, killing what still runs. */
@@ -71,7 +82,8 @@ export interface LocalCloud {
 }
 
 /**
- * Runs a synthesized stack: queues, secrets and email, then the triggers, then event sources and scheduled rules.
+ * Runs a synthesized stack: queues, secrets and email, then the triggers, then event sources and scheduled rules. Every
+ * call of a function, and every call that Lambda and EventBridge make for one, is judged by the template's policies.
  * @throws Error for a template that can't be run or a fixed port in use (both named), and the function's error when a
  *   trigger fails; nothing is left running then.
  */
@@ -85,11 +97,17 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       options.onEvent?.(event);
     };
 
+    // The endpoints come before the template, which names them, and functions after it: nobody asks earlier.
+    const authorize = (call: Call): Verdict => iam.authorize(call);
     // The slowest part to start: the others go on meanwhile, and its failure is met where it is awaited.
-    const emailStarting = startEmail({ port: ports.email, onEvent });
+    const emailStarting = startEmail({
+      port: ports.email,
+      onEvent,
+      iam: { authorize, identities: () => stack.emailIdentities },
+    });
     emailStarting.catch(() => {});
     resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
-    const queues = await startQueues(ports.sqs);
+    const queues = await startQueues(ports.sqs, authorize);
     resources.defer(() => queues.stop());
     const stack = readStack(
       readTemplate({
@@ -99,10 +117,13 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         sqsEndpoint: queues.endpoint,
       }),
     );
+    const iam = createAuthorizer(stack.access, onEvent);
+    checkExecutionRoles(stack, iam);
     const secrets = await startSecrets({
       specs: stack.secrets,
       given: options.secrets,
       port: ports.secretsManager,
+      authorize,
     });
     resources.defer(() => secrets.stop());
     await queues.create(stack.queues);
@@ -118,6 +139,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         ses: email.endpoint,
         lambda: lambdaApi.endpoint,
       },
+      authorize,
       onEvent,
     });
     resources.defer(() => functions.stop());
@@ -125,7 +147,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       specs: stack.functions,
       queues: stack.queues,
       functions,
-      call: queues.call,
+      callAs: queues.callAs,
       onEvent,
     });
     resources.defer(() => asynchronous.stop());
@@ -133,22 +155,32 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       functionNames: () => stack.functions.flatMap(({ id, name }) => [id, name]),
       functionIdOf: (idOrName) =>
         stack.functions.find(({ id, name }) => id === idOrName || name === idOrName)?.id,
+      authorize,
       invoke: (functionId, event) => functions.invoke(functionId, event, 'api'),
       send: (functionId, event) => asynchronous.send(functionId, event, 'api'),
       kill: (functionId) => functions.kill(functionId),
       setEmailFault: email.setFault,
     };
 
-    await runTriggers(stack, functions, onEvent);
+    await runTriggers(stack, iam, functions, onEvent);
     for (const spec of stack.eventSources) {
       const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
-      const source = startEventSource({ spec, queue, call: queues.call, functions, onEvent });
+      const call = queues.callAs(spec.functionId);
+      const source = startEventSource({ spec, queue, call, functions, onEvent });
       resources.defer(() => source.stop());
     }
     const schedule = startSchedule({
       rules: stack.rules,
       ...(options.scanIntervalMs === undefined ? {} : { intervalMs: options.scanIntervalMs }),
       fire(rule, functionId, event) {
+        const resource = stack.functions.find(({ id }) => id === functionId)!.arn;
+        const { allowed } = iam.authorizeService({
+          service: 'events.amazonaws.com',
+          action: 'lambda:InvokeFunction',
+          resource,
+          context: { 'aws:SourceArn': rule.arn, 'aws:SourceAccount': ACCOUNT_ID },
+        });
+        if (!allowed) return;
         onEvent({ type: 'rule.fired', ruleId: rule.id, functionId });
         asynchronous.send(functionId, event, 'rule');
       },
@@ -160,6 +192,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       if (id) return id;
       throw new Error(`No function ${idOrName}. There are: ${actions.functionNames().join(', ')}.`);
     };
+    const providerIds = new Set(stack.triggers.map(({ providerId }) => providerId));
     let stopping: Promise<void> | undefined;
     return {
       endpoints: {
@@ -184,6 +217,11 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       setEmailFault: email.setFault,
       emailCallCount: email.callCount,
       listEmails: email.list,
+      authorize,
+      permissionUsage() {
+        const { allowed, denied } = iam.usage();
+        return { allowed: allowed.filter(({ holder }) => !providerIds.has(holder)), denied };
+      },
       unsupported: stack.unsupported,
       stop() {
         stopping ??= resources.disposeAsync();
@@ -198,10 +236,17 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
 
 async function runTriggers(
   stack: StackSpec,
+  iam: Authorizer,
   functions: Functions,
   onEvent: (event: CloudEvent) => void,
 ): Promise<void> {
-  for (const { id, functionId } of stack.triggers) {
+  for (const { id, functionId, handlerArn, providerId } of stack.triggers) {
+    const verdict = iam.authorize({
+      callerId: providerId,
+      action: 'lambda:InvokeFunction',
+      resource: handlerArn,
+    });
+    if (!verdict.allowed) throw new Error(`Trigger ${id}: ${denialMessage(verdict)}`);
     const result = await functions.invoke(functionId, {}, 'trigger');
     if (!result.ok) {
       throw new Error(`Trigger ${id} failed in ${functionId}: ${result.errorType}: ${result.errorMessage}`, {

@@ -10,10 +10,13 @@ export interface ServiceEndpoints {
   lambda: string;
 }
 
+/** The log stream of every execution environment. */
+export const LOG_STREAM = 'local/[$LATEST]';
+
 /**
  * The variables of a function's process: the template's, what Lambda adds, and the endpoints that AWS SDKs read.
- * Nothing of this process' own environment is among them. The access key id tells endpoints who calls: `LOCAL` and the
- * function's logical id.
+ * Nothing of this process' own environment is among them. The access key id tells endpoints who calls, and so
+ * which role has to allow it: `LOCAL` and the function's logical id.
  */
 export function functionVariables(
   spec: FunctionSpec,
@@ -35,7 +38,7 @@ export function functionVariables(
     AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
     AWS_LAMBDA_LOG_GROUP_NAME: spec.logGroupName,
-    AWS_LAMBDA_LOG_STREAM_NAME: 'local/[$LATEST]',
+    AWS_LAMBDA_LOG_STREAM_NAME: LOG_STREAM,
     AWS_ACCESS_KEY_ID: `LOCAL${spec.id}`,
     AWS_SECRET_ACCESS_KEY: 'local',
     AWS_SESSION_TOKEN: 'local',

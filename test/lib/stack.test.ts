@@ -237,13 +237,12 @@ describe('roles', () => {
 
   it('allow each function what it does and no more', () => {
     const always = ['logs:CreateLogStream', 'logs:PutLogEvents'];
-    const read = ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'];
-    const send = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'];
+    const read = ['secretsmanager:GetSecretValue'];
+    const send = ['sqs:SendMessage'];
     const consume = [
       'sqs:ChangeMessageVisibility',
       'sqs:DeleteMessage',
       'sqs:GetQueueAttributes',
-      'sqs:GetQueueUrl',
       'sqs:ReceiveMessage',
     ];
     const expected = {

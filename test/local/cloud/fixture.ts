@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { App, CfnParameter, Duration, Fn, SecretValue, Stack } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
@@ -44,6 +45,11 @@ export function addFunction(
   // Logical ids without CDK's hash keep the tests readable.
   stack.renameLogicalId(stack.getLogicalId(lambda.node.defaultChild as never), id);
   return lambda;
+}
+
+/** Lets a function do something. */
+export function allow(lambda: LambdaFn, action: string, resource: string): void {
+  lambda.addToRolePolicy(new PolicyStatement({ actions: [action], resources: [resource] }));
 }
 
 /** A queue under its own id. */
@@ -103,9 +109,13 @@ export function everything(stack: Stack): void {
   addFunction(stack, 'ticker', 'ticker.handler');
   addFunction(stack, 'single', 'echo.hang', { timeoutS: 1, reservedConcurrency: 1 });
   addFunction(stack, 'doomed', 'echo.handler', { onFailure: failures });
-  addFunction(stack, 'readSecret', 'services.readSecret');
-  addFunction(stack, 'sendEmail', 'services.sendEmail');
-  addFunction(stack, 'sendMessage', 'services.sendMessage', { environment: { QUEUE_URL: outbox.queueUrl } });
+  const anySecret = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:*';
+  allow(addFunction(stack, 'readSecret', 'services.readSecret'), 'secretsmanager:GetSecretValue', anySecret);
+  const identity = 'arn:aws:ses:us-east-1:000000000000:identity/example.com';
+  allow(addFunction(stack, 'sendEmail', 'services.sendEmail'), 'ses:SendEmail', identity);
+  const environment = { QUEUE_URL: outbox.queueUrl };
+  const sender = addFunction(stack, 'sendMessage', 'services.sendMessage', { environment });
+  allow(sender, 'sqs:SendMessage', outbox.queueArn);
 
   const partial = addFunction(stack, 'partial', 'worker.partial', { timeoutS: 1 });
   partial.addEventSource(new SqsEventSource(work, { batchSize: 5, reportBatchItemFailures: true }));
