@@ -4,7 +4,13 @@ import path from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
 import { type Addresses, Client } from './demo/client.ts';
-import { eventsOnce, killNotifierBetweenRowAndMail, nothingLeaks, rollsBack } from './demo/endings.ts';
+import {
+  eventsOnce,
+  killNotifierBetweenRowAndMail,
+  leastPrivilege,
+  nothingLeaks,
+  rollsBack,
+} from './demo/endings.ts';
 import { type Check, Recorder } from './demo/recorder.ts';
 import * as stories from './demo/stories.ts';
 import { addPerson, brownfieldSchema, type Person, World } from './demo/world.ts';
@@ -97,6 +103,7 @@ async function main(): Promise<number> {
         });
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
+      await settled(recorder, [leastPrivilege(system.cloud.permissionUsage(), recorder)]);
     } finally {
       await client.end();
       await system.stop();

@@ -34,6 +34,7 @@ export const checkNames = [
   'events-once',
   'nothing-leaks',
   'rolls-back',
+  'least-privilege',
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];
