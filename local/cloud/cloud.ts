@@ -5,8 +5,8 @@ import { startEventSource } from './event-sources.ts';
 import type { CloudEvent } from './events.ts';
 import type { Functions } from './functions.ts';
 import { startFunctions } from './functions.ts';
-import type { Authorizer, Call, PermissionUsage, Verdict } from './iam/authorizer.ts';
-import { createAuthorizer, denialMessage } from './iam/authorizer.ts';
+import type { Call, PermissionUsage, Verdict } from './iam/authorizer.ts';
+import { createAuthorizer } from './iam/authorizer.ts';
 import { checkExecutionRoles } from './iam/start-checks.ts';
 import { ACCOUNT_ID } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
@@ -162,7 +162,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       setEmailFault: email.setFault,
     };
 
-    await runTriggers(stack, iam, functions, onEvent);
+    await runTriggers(stack, functions, onEvent);
     for (const spec of stack.eventSources) {
       const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
       const call = queues.callAs(spec.functionId);
@@ -236,17 +236,10 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
 
 async function runTriggers(
   stack: StackSpec,
-  iam: Authorizer,
   functions: Functions,
   onEvent: (event: CloudEvent) => void,
 ): Promise<void> {
-  for (const { id, functionId, handlerArn, providerId } of stack.triggers) {
-    const verdict = iam.authorize({
-      callerId: providerId,
-      action: 'lambda:InvokeFunction',
-      resource: handlerArn,
-    });
-    if (!verdict.allowed) throw new Error(`Trigger ${id}: ${denialMessage(verdict)}`);
+  for (const { id, functionId } of stack.triggers) {
     const result = await functions.invoke(functionId, {}, 'trigger');
     if (!result.ok) {
       throw new Error(`Trigger ${id} failed in ${functionId}: ${result.errorType}: ${result.errorMessage}`, {

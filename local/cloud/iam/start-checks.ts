@@ -19,7 +19,8 @@ const NETWORK_INTERFACES_BESIDES = [
 ] as const;
 
 /**
- * Checks the roles where Lambda checks them: when event sources, destinations and functions in a VPC are created.
+ * Checks the roles where AWS checks them in a deployment: when event sources, destinations and functions in a VPC are
+ * created, and when the provider of a trigger invokes its function.
  * @throws Error with the resource's id and Lambda's message.
  */
 export function checkExecutionRoles(stack: StackSpec, iam: Authorizer): void {
@@ -37,6 +38,11 @@ export function checkExecutionRoles(stack: StackSpec, iam: Authorizer): void {
       if (!verdict.allowed) throw refuse(id, `permissions to call SendMessage on ${arn}`, verdict);
     }
     if (inVpc) checkNetworkInterfaces(id, iam);
+  }
+  for (const { id, providerId, handlerArn } of stack.triggers) {
+    const call = { callerId: providerId, action: 'lambda:InvokeFunction', resource: handlerArn };
+    const verdict = iam.authorize(call);
+    if (!verdict.allowed) throw new Error(`Trigger ${id}: ${denialMessage(verdict)}`);
   }
 }
 

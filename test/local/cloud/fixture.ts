@@ -14,7 +14,8 @@ import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Trigger } from 'aws-cdk-lib/triggers';
 
-const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
+/** The fixtures' code. */
+export const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
 
 /** Properties of a fixture function. */
 export interface FunctionOptions {
@@ -48,8 +49,13 @@ export function addFunction(
 }
 
 /** Lets a function do something. */
-export function allow(lambda: LambdaFn, action: string, resource: string): void {
-  lambda.addToRolePolicy(new PolicyStatement({ actions: [action], resources: [resource] }));
+export function grant(
+  lambda: LambdaFn,
+  actions: string[],
+  resources: string[],
+  conditions?: Record<string, unknown>,
+): void {
+  lambda.addToRolePolicy(new PolicyStatement({ actions, resources, ...(conditions && { conditions }) }));
 }
 
 /** A queue under its own id. */
@@ -110,12 +116,13 @@ export function everything(stack: Stack): void {
   addFunction(stack, 'single', 'echo.hang', { timeoutS: 1, reservedConcurrency: 1 });
   addFunction(stack, 'doomed', 'echo.handler', { onFailure: failures });
   const anySecret = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:*';
-  allow(addFunction(stack, 'readSecret', 'services.readSecret'), 'secretsmanager:GetSecretValue', anySecret);
+  const reader = addFunction(stack, 'readSecret', 'services.readSecret');
+  grant(reader, ['secretsmanager:GetSecretValue'], [anySecret]);
   const identity = 'arn:aws:ses:us-east-1:000000000000:identity/example.com';
-  allow(addFunction(stack, 'sendEmail', 'services.sendEmail'), 'ses:SendEmail', identity);
+  grant(addFunction(stack, 'sendEmail', 'services.sendEmail'), ['ses:SendEmail'], [identity]);
   const environment = { QUEUE_URL: outbox.queueUrl };
   const sender = addFunction(stack, 'sendMessage', 'services.sendMessage', { environment });
-  allow(sender, 'sqs:SendMessage', outbox.queueArn);
+  grant(sender, ['sqs:SendMessage'], [outbox.queueArn]);
 
   const partial = addFunction(stack, 'partial', 'worker.partial', { timeoutS: 1 });
   partial.addEventSource(new SqsEventSource(work, { batchSize: 5, reportBatchItemFailures: true }));
