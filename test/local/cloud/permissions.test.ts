@@ -172,6 +172,11 @@ describe('a permission', () => {
     expect(allowed.filter(ofWorker)).toHaveLength(all.length);
     expect(allowed.filter(ofWorker).filter(({ callCount }) => callCount === 0)).toEqual([]);
     expect(all).toHaveLength(11);
+    // Once when the event source is created, and then with each poll and each batch.
+    const countOf = (name: string) => allowed.find(({ action }) => action === name)?.callCount;
+    expect(countOf('sqs:GetQueueAttributes')).toBe(1);
+    expect(countOf('sqs:ReceiveMessage')).toBeGreaterThan(1);
+    expect(countOf('sqs:DeleteMessage')).toBe(2);
   });
 
   it('that is surplus is told by name', async () => {
