@@ -26,11 +26,15 @@ export class Email extends Construct {
   /** DNS records that verify the sender's domain, if the stack made its identity. */
   readonly outputs: Readonly<Record<string, string>>;
   readonly #sender: string;
+  readonly #identities: readonly string[];
 
   constructor(scope: Construct, id: string, { sender, identity }: EmailProps) {
     super(scope, id);
     const { stackName } = Stack.of(this);
     this.#sender = sender;
+    const domain = sender.slice(sender.lastIndexOf('@') + 1);
+    // SES asks for the address if it is an identity, otherwise for its domain; of an existing one nobody here knows which.
+    this.#identities = { address: [sender], domain: [domain], existing: [sender, domain] }[identity];
     this.configurationSetName = stackName;
     const configurationSet = new ConfigurationSet(this, 'ConfigurationSet', {
       configurationSetName: stackName,
@@ -64,17 +68,15 @@ export class Email extends Construct {
       new EmailIdentity(this, 'Identity', { identity: Identity.email(this.#sender) });
       return {};
     }
-    const { dkimRecords } = new EmailIdentity(this, 'Identity', { identity: Identity.domain(this.#domain) });
+    const { dkimRecords } = new EmailIdentity(this, 'Identity', {
+      identity: Identity.domain(this.#identities[0] as string),
+    });
     return Object.fromEntries(
       dkimRecords.map(({ name, value }, index) => [`SenderDnsRecord${index + 1}`, `${name} CNAME ${value}`]),
     );
   }
 
-  get #domain(): string {
-    return this.#sender.slice(this.#sender.lastIndexOf('@') + 1);
-  }
-
-  /** SES checks the identity that sends (the address if it is one, otherwise its domain) and the configuration set. */
+  /** SES checks the identity that sends and the configuration set. */
   grantSend(sender: LambdaFunction): void {
     const { partition, region, account } = Stack.of(this);
     const arn = (resource: string) => `arn:${partition}:ses:${region}:${account}:${resource}`;
@@ -82,8 +84,7 @@ export class Email extends Construct {
       new PolicyStatement({
         actions: ['ses:SendEmail'],
         resources: [
-          arn(`identity/${this.#sender}`),
-          arn(`identity/${this.#domain}`),
+          ...this.#identities.map((name) => arn(`identity/${name}`)),
           arn(`configuration-set/${this.configurationSetName}`),
         ],
         conditions: { StringEquals: { 'ses:FromAddress': this.#sender } },

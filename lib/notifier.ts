@@ -1,7 +1,5 @@
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { notifierEnv } from '../lambdas/contract.ts';
-import { acknowledge } from './acknowledge.ts';
 import type { Email } from './email.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
@@ -29,7 +27,6 @@ export class Notifier extends Construct {
       logRetentionDays: settings.logRetentionDays,
       database: props.database,
       environment: {
-        [notifierEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [notifierEnv.productName]: settings.productName,
         [notifierEnv.reconnectPath]: settings.reconnectPath,
         [notifierEnv.emailHoldSeconds]: String(timing.emailHold),
@@ -37,16 +34,7 @@ export class Notifier extends Construct {
       },
     });
     props.email?.grantSend(this.function);
-    this.function.addEventSource(
-      new SqsEventSource(thresholdQueue.queue, {
-        batchSize: 1,
-        maxConcurrency,
-        reportBatchItemFailures: true,
-      }),
-    );
-    acknowledge(this, {
-      'Serverless-LambdaEventSourceMappingDestination':
-        'A message that fails again and again goes to the queue’s dead-letter queue, which is where operators look.',
-    });
+    thresholdQueue.grantReturn(this.function, notifierEnv.thresholdQueueUrl);
+    thresholdQueue.feed(this.function, { batchSize: 1, maxConcurrency });
   }
 }

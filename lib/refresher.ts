@@ -1,8 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
-import { acknowledge } from './acknowledge.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 import { refreshBatchingWindowSeconds } from './timing.ts';
@@ -25,8 +23,6 @@ export class Refresher extends Construct {
       logRetentionDays: settings.logRetentionDays,
       database: props.database,
       environment: {
-        [refresherEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
-        [refresherEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [refresherEnv.tokensAtRest]: settings.tokensAtRest,
         [refresherEnv.attemptHoldSeconds]: String(timing.attemptHold),
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
@@ -41,18 +37,12 @@ export class Refresher extends Construct {
     });
     props.secrets.grantTokenKey(this.function);
     props.secrets.grantProviders(this.function);
-    thresholdQueue.queue.grantSendMessages(this.function);
-    this.function.addEventSource(
-      new SqsEventSource(refreshQueue.queue, {
-        batchSize,
-        maxBatchingWindow: Duration.seconds(refreshBatchingWindowSeconds),
-        maxConcurrency: settings.maxConcurrency,
-        reportBatchItemFailures: true,
-      }),
-    );
-    acknowledge(this, {
-      'Serverless-LambdaEventSourceMappingDestination':
-        'A message that fails again and again goes to the queue’s dead-letter queue, which is where operators look.',
+    thresholdQueue.grantSend(this.function, refresherEnv.thresholdQueueUrl);
+    refreshQueue.grantReturn(this.function, refresherEnv.refreshQueueUrl);
+    refreshQueue.feed(this.function, {
+      batchSize,
+      maxBatchingWindow: Duration.seconds(refreshBatchingWindowSeconds),
+      maxConcurrency: settings.maxConcurrency,
     });
   }
 }

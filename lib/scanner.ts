@@ -23,16 +23,14 @@ export class Scanner extends Construct {
       logRetentionDays: settings.logRetentionDays,
       database: props.database,
       environment: {
-        [scannerEnv.refreshQueueUrl]: refreshQueue.queue.queueUrl,
-        [scannerEnv.thresholdQueueUrl]: thresholdQueue.queue.queueUrl,
         [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
       },
     });
-    refreshQueue.queue.grantSendMessages(this.function);
-    thresholdQueue.queue.grantSendMessages(this.function);
+    refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);
+    thresholdQueue.grantSend(this.function, scannerEnv.thresholdQueueUrl);
 
     const interval = Duration.minutes(settings.scanIntervalMinutes);
     // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.

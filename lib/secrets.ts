@@ -47,7 +47,7 @@ export class Secrets extends Construct {
   }
 
   grantTokenKey(reader: LambdaFunction): void {
-    this.tokenKey.grantRead(reader);
+    allowReading(reader, this.tokenKey);
     reader.addEnvironment(refresherEnv.tokenKeySecretId, this.tokenKey.secretArn);
   }
 
@@ -66,4 +66,12 @@ export class Secrets extends Construct {
     });
     reader.addEnvironment(refresherEnv.providerSecretPrefix, this.providerPrefix);
   }
+}
+
+/** `grantRead` of CDK would add DescribeSecret, which nobody here calls. */
+function allowReading(reader: LambdaFunction, { secretFullArn, secretArn }: ISecret): void {
+  // Of a secret that is known by its name only, the six characters that Secrets Manager adds are not known.
+  const resources = [secretFullArn ?? `${secretArn}-??????`];
+  const actions = ['secretsmanager:GetSecretValue'];
+  reader.addToRolePolicy(new PolicyStatement({ effect: Effect.ALLOW, actions, resources }));
 }

@@ -4,7 +4,14 @@ import path from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
 import { type Addresses, Client } from './demo/client.ts';
-import { eventsOnce, killNotifierBetweenRowAndMail, nothingLeaks, rollsBack } from './demo/endings.ts';
+import {
+  eventsOnce,
+  killNotifierBetweenRowAndMail,
+  leastPrivilege,
+  nothingLeaks,
+  operatorAnswered,
+  rollsBack,
+} from './demo/endings.ts';
 import { type Check, Recorder } from './demo/recorder.ts';
 import * as stories from './demo/stories.ts';
 import { addPerson, brownfieldSchema, type Person, World } from './demo/world.ts';
@@ -97,6 +104,7 @@ async function main(): Promise<number> {
         });
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
+      await settled(recorder, [leastPrivilege(system.cloud.permissionUsage(), recorder)]);
     } finally {
       await client.end();
       await system.stop();
@@ -140,6 +148,7 @@ async function play(world: World, recorder: Recorder, old: OldPeople): Promise<v
     clearInterval(sampling);
   }
   await settled(recorder, [nothingLeaks(world, recorder)]);
+  await settled(recorder, [operatorAnswered(world, recorder)]);
   await settled(recorder, [rollsBack(world, recorder)]);
 }
 
@@ -202,6 +211,7 @@ function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId }: Loca
       scanner: functionName('scanner'),
       notifier: functionName('notifier'),
       migrator: functionName('migrator'),
+      operator: functionName('operator'),
     },
     tokenKeySecret: 'evergrant/local/token-key',
     logFile,

@@ -90,7 +90,6 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     const assembling = synthesize(path.join(options.directory, 'cdk.out'), {
       stage,
       database: 'existing',
-      senderIdentity: 'existing',
       productName: 'Acme Flows',
       senderEmail,
       appBaseUrl: product.origin,

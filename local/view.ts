@@ -67,6 +67,9 @@ export class View {
       case 'queue.error':
         this.#say('red', 'queue', `${event.action} failed: ${event.message}`);
         break;
+      case 'access.denied':
+        this.#say('red', 'denied', event.message);
+        break;
     }
     this.#showTotals();
   }

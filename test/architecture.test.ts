@@ -284,6 +284,16 @@ describe('everything else', () => {
     expect(bin.length).toBeGreaterThan(0);
   });
 
+  it('what judges permissions is pure: it imports nothing but itself and the type of JSON', () => {
+    const judging = ['conditions', 'evaluate', 'policy', 'wildcard'].map(
+      (name) => `local/cloud/iam/${name}.ts`,
+    );
+    const wrong = judging
+      .flatMap(arrowsOf)
+      .filter(({ to }) => !judging.includes(to) && to !== 'local/cloud/json.ts');
+    expect(show(wrong)).toEqual([]);
+  });
+
   it('local/ imports nothing of test/ or bench/', () => {
     const wrong = filesIn('local').flatMap(arrowsOf);
     expect(show(wrong.filter(({ to }) => /^(test|bench)\//.test(to)))).toEqual([]);

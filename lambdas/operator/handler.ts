@@ -56,6 +56,8 @@ type Report = StatusReport | HistoryReport | VerifyReport | KeysReport | FoundIn
  */
 export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, context) => {
   const request = parseOperatorRequest(event);
+  const { ask, integrationId } = { integrationId: undefined, ...request };
+  logger.info('asked', { ask, integrationId });
   // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
   const secrets = new SecretReader();
   const database = new FunctionDatabase(env.database, secrets, { queryTimeoutMs });

@@ -21,7 +21,8 @@ export interface AsynchronousOptions {
   specs: FunctionSpec[];
   queues: QueueSpec[];
   functions: Functions;
-  call: SqsCall;
+  /** Calls SQS with the role of a function. */
+  callAs: (functionId: string) => SqsCall;
   onEvent: (event: CloudEvent) => void;
 }
 
@@ -80,7 +81,10 @@ export function createAsynchronousInvoker(options: AsynchronousOptions): Asynchr
       responseContext: { statusCode: 200, executedVersion: '$LATEST', functionError: 'Unhandled' },
       responsePayload: { errorType, errorMessage },
     };
-    await options.call('SendMessage', { QueueUrl: queue.url, MessageBody: JSON.stringify(record) });
+    await options.callAs(spec.id)('SendMessage', {
+      QueueUrl: queue.url,
+      MessageBody: JSON.stringify(record),
+    });
   }
 
   function delay(delayMs: number): Promise<void> {

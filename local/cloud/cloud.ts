@@ -5,6 +5,10 @@ import { startEventSource } from './event-sources.ts';
 import type { CloudEvent } from './events.ts';
 import type { Functions } from './functions.ts';
 import { startFunctions } from './functions.ts';
+import type { Call, PermissionUsage, Verdict } from './iam/authorizer.ts';
+import { createAuthorizer } from './iam/authorizer.ts';
+import { checkExecutionRoles } from './iam/start-checks.ts';
+import { ACCOUNT_ID } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
 import type { Json } from './json.ts';
 import type { LambdaApiActions } from './lambda-api.ts';
@@ -73,6 +77,13 @@ export interface LocalCloud {
   listEmails(): Promise<ReceivedEmail[]>;
   /** Breaks every connection to the database cluster, as a failover does. */
   cutDatabaseConnections(): void;
+  /** Whether the role of a function allows a call, for endpoints beside these; the call counts as made. */
+  authorize(call: Call): Verdict;
+  /**
+   * How often every permission of the template was needed so far, and the calls that one was missing for. CDK's own
+   * functions do not run here, so what is only theirs is left out.
+   */
+  permissionUsage(): PermissionUsage;
   /** `logical id (type)` of the resources that the local cloud leaves out. */
   unsupported: string[];
   /** Ends everything, killing what still runs. */
@@ -80,7 +91,9 @@ export interface LocalCloud {
 }
 
 /**
- * Runs a synthesized stack: queues, secrets, email and a database cluster, then the triggers, then event sources and scheduled rules.
+ * Runs a synthesized stack: queues, secrets, email and a database cluster, then the triggers, then event sources and
+ * scheduled rules. Every call of a function, and every call that Lambda and EventBridge make for one, is judged by the
+ * template's policies.
  * @throws Error for a template that can't be run or a fixed port in use (both named), and the function's error when a
  *   trigger fails; nothing is left running then.
  */
@@ -94,11 +107,17 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       options.onEvent?.(event);
     };
 
+    // The endpoints come before the template, which names them, and functions after it: nobody asks earlier.
+    const authorize = (call: Call): Verdict => iam.authorize(call);
     // The slowest part to start: the others go on meanwhile, and its failure is met where it is awaited.
-    const emailStarting = startEmail({ port: ports.email, onEvent });
+    const emailStarting = startEmail({
+      port: ports.email,
+      onEvent,
+      iam: { authorize, identities: () => stack.emailIdentities },
+    });
     emailStarting.catch(() => {});
     resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
-    const queues = await startQueues(ports.sqs);
+    const queues = await startQueues(ports.sqs, authorize);
     resources.defer(() => queues.stop());
     const gateway = await startRdsGateway();
     resources.defer(() => gateway.stop());
@@ -110,11 +129,14 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       databaseEndpoint: gateway,
     });
     const stack = readStack(template);
+    const iam = createAuthorizer(stack.access, onEvent);
+    checkExecutionRoles(stack, iam);
     const secrets = await startSecrets({
       specs: stack.secrets,
       given: options.secrets,
       port: ports.secretsManager,
       onCurrent: options.onSecret,
+      authorize,
     });
     resources.defer(() => secrets.stop());
     await queues.create(stack.queues);
@@ -128,6 +150,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         cluster: stack.databaseCluster,
         upstreamUrl: upstreamOf(stack.databaseCluster, options),
         callerIds: stack.functions.map(({ id }) => id),
+        authorize: (callerId, action, resource) => authorize({ callerId, action, resource }).allowed,
         onEvent,
       }));
     const functions = await startFunctions({
@@ -139,6 +162,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         lambda: lambdaApi.endpoint,
         databaseAuthorityFile,
       },
+      authorize,
       onEvent,
     });
     resources.defer(() => functions.stop());
@@ -146,7 +170,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       specs: stack.functions,
       queues: stack.queues,
       functions,
-      call: queues.call,
+      callAs: queues.callAs,
       onEvent,
     });
     resources.defer(() => asynchronous.stop());
@@ -154,6 +178,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       functionNames: () => stack.functions.flatMap(({ id, name }) => [id, name]),
       functionIdOf: (idOrName) =>
         stack.functions.find(({ id, name }) => id === idOrName || name === idOrName)?.id,
+      authorize,
       invoke: (functionId, event) => functions.invoke(functionId, event, 'api'),
       send: (functionId, event) => asynchronous.send(functionId, event, 'api'),
       kill: (functionId) => functions.kill(functionId),
@@ -173,13 +198,22 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     await runTriggers(stack, functions, onEvent);
     for (const spec of stack.eventSources) {
       const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
-      const source = startEventSource({ spec, queue, call: queues.call, functions, onEvent });
+      const call = queues.callAs(spec.functionId);
+      const source = startEventSource({ spec, queue, call, functions, onEvent });
       resources.defer(() => source.stop());
     }
     const schedule = startSchedule({
       rules: stack.rules,
       ...(options.scanIntervalMs === undefined ? {} : { intervalMs: options.scanIntervalMs }),
       fire(rule, functionId, event) {
+        const resource = stack.functions.find(({ id }) => id === functionId)!.arn;
+        const { allowed } = iam.authorizeService({
+          service: 'events.amazonaws.com',
+          action: 'lambda:InvokeFunction',
+          resource,
+          context: { 'aws:SourceArn': rule.arn, 'aws:SourceAccount': ACCOUNT_ID },
+        });
+        if (!allowed) return;
         onEvent({ type: 'rule.fired', ruleId: rule.id, functionId });
         asynchronous.send(functionId, event, 'rule');
       },
@@ -191,6 +225,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       if (id) return id;
       throw new Error(`No function ${idOrName}. There are: ${actions.functionNames().join(', ')}.`);
     };
+    const providerIds = new Set(stack.triggers.map(({ providerId }) => providerId));
     let stopping: Promise<void> | undefined;
     return {
       endpoints: {
@@ -217,6 +252,11 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       emailCallCount: email.callCount,
       listEmails: email.list,
       cutDatabaseConnections: gateway.cutConnections,
+      authorize,
+      permissionUsage() {
+        const { allowed, denied } = iam.usage();
+        return { allowed: allowed.filter(({ holder }) => !providerIds.has(holder)), denied };
+      },
       unsupported: stack.unsupported,
       stop() {
         stopping ??= resources.disposeAsync();

@@ -4,7 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { CloudEvent } from './events.ts';
-import { callerOf, closeServer, listenOnLoopback, sendJson } from './loopback.ts';
+import type { Authorizer } from './iam/authorizer.ts';
+import type { EmailIdentity } from './iam/ses.ts';
+import { neededForSes, sesDenial } from './iam/ses.ts';
+import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** What the email service does wrong: never answers, answers an error of its own, or is slow. */
@@ -62,6 +65,8 @@ const INBOX_PATHS = new Set(['/store', '/clear-store', '/health-check', '/get-em
 export async function startEmail(options: {
   port?: number | undefined;
   onEvent: (event: CloudEvent) => void;
+  /** Judges the calls of functions; without it everybody is the account's administrator. */
+  iam?: { authorize: Authorizer['authorize']; identities: () => readonly EmailIdentity[] };
 }): Promise<Email> {
   let fault: EmailFault | null = null;
   let calls = 0;
@@ -84,25 +89,56 @@ export async function startEmail(options: {
     await watchdog.stop();
   }
 
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
+    handle(request, response).catch(() => response.destroy());
+  });
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (isForInbox(request)) return forward(request, response, serverPort);
     calls++;
     const current = fault;
     const functionId = callerOf(request);
     const report = (status: number | null) => options.onEvent({ type: 'email.called', functionId, status });
+    const body = await readBody(request);
+    const refusal = functionId === null ? null : refusalOf(functionId, request, body);
+    if (refusal) {
+      report(refusal.status);
+      response.writeHead(refusal.status, refusal.headers).end(refusal.body);
+      return;
+    }
     if (current && 'hang' in current) return report(null);
     if (current && 'status' in current) {
       report(current.status);
-      request.resume();
       return sendJson(response, current.status, current.body);
     }
     const delayMs = current?.delayMs ?? 0;
     setTimeout(() => {
-      if (!isGetEmailIdentity(request)) return forward(request, response, serverPort, report);
+      if (!isGetEmailIdentity(request)) return forward(request, response, serverPort, { body, report });
       report(200);
       sendJson(response, 200, VERIFIED_IDENTITY);
     }, delayMs);
-  });
+  }
+
+  /** What a function is answered that may not make this call; null when it may. */
+  function refusalOf(callerId: string, { method = '', url = '/' }: IncomingMessage, body: string) {
+    if (!options.iam) return null;
+    const call = { method, path: url.split('?')[0] as string, body };
+    const needed = neededForSes(call, options.iam.identities());
+    if (!needed) {
+      const message = `The local cloud does not know which permissions ${method} ${call.path} needs.`;
+      return {
+        status: 400,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ message }),
+      };
+    }
+    for (const each of needed) {
+      const verdict = options.iam.authorize({ callerId, ...each });
+      if (!verdict.allowed) return sesDenial(verdict, call);
+    }
+    return null;
+  }
+
   let serverPort = 0;
   try {
     serverPort = await portOf(child);
@@ -148,16 +184,17 @@ function forward(
   request: IncomingMessage,
   response: ServerResponse,
   port: number,
-  report: (status: number | null) => void = () => {},
+  read?: { body: string; report: (status: number) => void },
 ): void {
   const { method, url, headers } = request;
   const upstream = httpRequest({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
-    report(answer.statusCode ?? null);
+    read?.report(answer.statusCode ?? 502);
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
   });
   upstream.on('error', () => response.destroy());
-  request.pipe(upstream);
+  if (read) upstream.end(read.body);
+  else request.pipe(upstream);
 }
 
 function portOf(child: ChildProcess): Promise<number> {

@@ -16,6 +16,7 @@ const RETRY_DELAY_MS = 500;
 export interface EventSourceOptions {
   spec: EventSourceSpec;
   queue: QueueSpec;
+  /** Calls SQS with the function's role, as Lambda polls. */
   call: SqsCall;
   functions: Functions;
   onEvent: (event: CloudEvent) => void;

@@ -45,6 +45,8 @@ export type CloudEvent =
       error: string | null;
     }
   | { type: 'queue.error'; queueId: string; action: string; message: string }
+  /** The first call of its kind that a role, or a resource's policy, does not allow; `callerId` may be a service. */
+  | { type: 'access.denied'; callerId: string; action: string; resource: string; message: string }
   | { type: 'trigger.done'; triggerId: string; functionId: string; durationMs: number }
   | { type: 'rule.fired'; ruleId: string; functionId: string }
   /** A connection that the database cluster's endpoint did not let in; `functionId` as far as it is known. */

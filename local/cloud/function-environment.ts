@@ -12,10 +12,13 @@ export interface ServiceEndpoints {
   databaseAuthorityFile: string | null;
 }
 
-/** An access key id tells endpoints who calls: this and the function's logical id. */
+/** An access key id tells endpoints who calls, and so which role has to allow it: this and the function's logical id. */
 export const callerPrefix = 'LOCAL';
 export const secretAccessKey = 'local';
 export const sessionToken = 'local';
+
+/** The log stream of every execution environment. */
+export const LOG_STREAM = 'local/[$LATEST]';
 
 /**
  * The variables of a function's process: the template's, what Lambda adds, and the endpoints that AWS SDKs read.
@@ -41,7 +44,7 @@ export function functionVariables(
     AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
     AWS_LAMBDA_LOG_GROUP_NAME: spec.logGroupName,
-    AWS_LAMBDA_LOG_STREAM_NAME: 'local/[$LATEST]',
+    AWS_LAMBDA_LOG_STREAM_NAME: LOG_STREAM,
     AWS_ACCESS_KEY_ID: `${callerPrefix}${spec.id}`,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     AWS_SESSION_TOKEN: sessionToken,

@@ -3,7 +3,9 @@ import type { CloudEvent } from './events.ts';
 import type { ExecutionEnvironment } from './execution-environment.ts';
 import { startEnvironment } from './execution-environment.ts';
 import type { ServiceEndpoints } from './function-environment.ts';
-import { functionVariables } from './function-environment.ts';
+import { functionVariables, LOG_STREAM } from './function-environment.ts';
+import type { Authorizer } from './iam/authorizer.ts';
+import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import type { InvocationResult, InvocationSource } from './invocation.ts';
 import { THROTTLED } from './invocation.ts';
 import type { Json } from './json.ts';
@@ -26,11 +28,14 @@ export interface Functions {
 export interface FunctionsOptions {
   specs: FunctionSpec[];
   endpoints: ServiceEndpoints;
+  /** Judges the logging of functions: what a role may not log is dropped, as Lambda drops it. */
+  authorize: Authorizer['authorize'];
   onEvent: (event: CloudEvent) => void;
 }
 
 /** Starts what functions need to run; the environments themselves start with the first invocations. */
-export async function startFunctions({ specs, endpoints, onEvent }: FunctionsOptions): Promise<Functions> {
+export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
+  const { specs, endpoints, authorize, onEvent } = options;
   const byId = new Map(specs.map((spec) => [spec.id, spec]));
   const environments = new Map<string, Set<ExecutionEnvironment>>(specs.map(({ id }) => [id, new Set()]));
   const runtimeApi = await startRuntimeApi();
@@ -40,13 +45,19 @@ export async function startFunctions({ specs, endpoints, onEvent }: FunctionsOpt
 
   function launch(spec: FunctionSpec): ExecutionEnvironment {
     const taskRoot = taskRoots.of(spec.assetDir);
+    const mayLog = (action: string) =>
+      authorize({ callerId: spec.id, action: `logs:${action}`, resource: logStreamArn(spec) }).allowed;
+    const hasStream = mayLog('CreateLogStream');
     const environment = startEnvironment({
       spec,
       taskRoot,
       variables: functionVariables(spec, taskRoot, endpoints),
       runtimeApi,
       watchdog,
-      onLine: (requestId, line) => onEvent({ type: 'function.log', functionId: spec.id, requestId, line }),
+      onLine: (requestId, line) => {
+        if (!hasStream || !mayLog('PutLogEvents')) return;
+        onEvent({ type: 'function.log', functionId: spec.id, requestId, line });
+      },
     });
     const siblings = environments.get(spec.id)!;
     siblings.add(environment);
@@ -123,6 +134,10 @@ export async function startFunctions({ specs, endpoints, onEvent }: FunctionsOpt
       await Promise.all([runtimeApi.stop(), watchdog.stop(), taskRoots.remove()]);
     },
   };
+}
+
+function logStreamArn({ logGroupName }: FunctionSpec): string {
+  return `arn:aws:logs:${REGION}:${ACCOUNT_ID}:log-group:${logGroupName}:log-stream:${LOG_STREAM}`;
 }
 
 function refusal(requestId: string, errorType: string, errorMessage: string): InvocationResult {

@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { EmailFault } from './email.ts';
+import type { Authorizer } from './iam/authorizer.ts';
+import { denialMessage } from './iam/authorizer.ts';
+import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
 import { THROTTLED } from './invocation.ts';
 import type { Json } from './json.ts';
 import { isObject } from './json.ts';
-import { closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
+import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import type { EventSourceSpec, RuleSpec } from './stack.ts';
 import { InvalidInput, parseEmailFault, switchesHelp } from './switches.ts';
 import { lambdaNameIn } from './template.ts';
@@ -16,6 +19,7 @@ export interface LambdaApiActions {
   functionNames(): string[];
   /** Logical id by logical id or name; undefined when there is no such function. */
   functionIdOf(idOrName: string): string | undefined;
+  authorize: Authorizer['authorize'];
   invoke(functionId: string, event: Json): Promise<InvocationResult>;
   /** Invokes asynchronously, with Lambda's retries. */
   send(functionId: string, event: Json): void;
@@ -100,6 +104,12 @@ async function invoke(
   actions: LambdaApiActions,
   name: string,
 ): Promise<void> {
+  const verdict = actions.authorize({
+    callerId: callerOf(request),
+    action: 'lambda:InvokeFunction',
+    resource: functionArn(name),
+  });
+  if (!verdict.allowed) return sendError(response, 403, 'AccessDeniedException', denialMessage(verdict));
   const functionId = resolveFunction(response, actions, name);
   if (!functionId) return;
   const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
@@ -161,6 +171,12 @@ function describeRule(body: Json, response: ServerResponse, actions: LambdaApiAc
   }
   const { arn: Arn, expression: ScheduleExpression } = rule;
   sendJson(response, 200, { Name: rule.name, Arn, ScheduleExpression, State: 'ENABLED' }, headers);
+}
+
+function functionArn(nameOrArn: string): string {
+  return nameOrArn.startsWith('arn:')
+    ? nameOrArn
+    : `arn:aws:lambda:${REGION}:${ACCOUNT_ID}:function:${nameOrArn}`;
 }
 
 function resolveFunction(

@@ -52,7 +52,10 @@ export function sendJson(
   response.end(JSON.stringify(body));
 }
 
-/** Which local function signed a request: the logical id in its access key (see `function-environment.ts`), or null. */
+/**
+ * Which local function signed a request: the logical id in its access key (see `function-environment.ts`), or null for
+ * anybody else. `iam/authorizer.ts` judges by it.
+ */
 export function callerOf(request: IncomingMessage): string | null {
   return /Credential=LOCAL([A-Za-z0-9]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }

@@ -11,6 +11,8 @@ export interface SqsAnswer {
 /** SQS message move tasks ("redrive"), made of ordinary receives, sends and deletes. */
 export interface MoveTasks {
   handle(action: string, parameters: Record<string, unknown>): Promise<SqsAnswer>;
+  /** ARN of the queue that a task empties; undefined when there is no such task. */
+  sourceOf(taskHandle: string): string | undefined;
   stop(): void;
 }
 
@@ -204,6 +206,7 @@ export function createMoveTasks(call: SqsCall, urlOf: (queueArn: string) => stri
       if (action === 'StartMessageMoveTask') return start(parameters);
       return action === 'ListMessageMoveTasks' ? list(parameters) : cancel(parameters);
     },
+    sourceOf: (taskHandle) => tasks.find(({ handle }) => handle === taskHandle)?.sourceArn,
     stop: () => stopping.abort(),
   };
 }

@@ -1,7 +1,9 @@
 import { buildApp } from 'fauxqs';
 import { createGroupIds } from './group-ids.ts';
+import type { Authorizer } from './iam/authorizer.ts';
+import { neededForSqs, sqsDenial } from './iam/sqs.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
-import { explainListenError } from './loopback.ts';
+import { callerOf, explainListenError } from './loopback.ts';
 import { createMoveTasks } from './move-tasks.ts';
 import type { SqsCall } from './sqs-client.ts';
 import { createSqsCaller } from './sqs-client.ts';
@@ -10,7 +12,10 @@ import type { QueueSpec } from './stack.ts';
 /** An SQS server. */
 export interface Queues {
   endpoint: string;
+  /** Calls as the account's administrator. */
   call: SqsCall;
+  /** Calls with the role of a function, as Lambda does on its behalf. */
+  callAs(functionId: string): SqsCall;
   /** Creates the stack's queues, dead-letter queues first. */
   create(specs: QueueSpec[]): Promise<void>;
   stop(): Promise<void>;
@@ -22,13 +27,32 @@ const ACTIONS_THAT_ANSWER_URLS = ['CreateQueue', 'GetQueueUrl', 'ListQueues', 'L
 /**
  * Starts fauxqs on 127.0.0.1, with the parts of SQS that it lacks: message move tasks, group ids on standard queues, and
  * queue URLs whose host every process can resolve (its own, `sqs.us-east-1.localhost`, need not).
+ * @param authorize Judges the calls of functions; without it everybody is the account's administrator.
  * @throws Error that names a fixed port in use.
  */
-export async function startQueues(port?: number): Promise<Queues> {
+export async function startQueues(port?: number, authorize?: Authorizer['authorize']): Promise<Queues> {
   const app = buildApp({ logger: false, defaultRegion: REGION });
   const groupIds = createGroupIds();
   const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
+  let specs: QueueSpec[] = [];
 
+  app.addHook('preHandler', async (request, reply) => {
+    const callerId = callerOf(request.raw);
+    const action = actionOf(request.headers);
+    if (!authorize || callerId === null || action === '') return;
+    for (const needed of neededForSqs(action, request.body as Record<string, unknown>, {
+      sourcesOf,
+      queueOfTask,
+    })) {
+      const verdict = authorize({ callerId, ...needed });
+      if (verdict.allowed) continue;
+      const { status, headers, body } = sqsDenial(verdict);
+      return reply
+        .status(status)
+        .headers({ 'content-type': 'application/x-amz-json-1.0', ...headers })
+        .send(JSON.stringify(body));
+    }
+  });
   app.addHook('preHandler', async (request, reply) => {
     const action = actionOf(request.headers);
     if (!state.moveTasks || !MOVE_TASK_ACTIONS.includes(action)) return;
@@ -62,10 +86,21 @@ export async function startQueues(port?: number): Promise<Queues> {
     return `${state.endpoint}/${ACCOUNT_ID}/${queueArn.split(':')[5]}`;
   }
 
+  function sourcesOf(deadLetterQueueArn: string): string[] {
+    const target = specs.find(({ arn }) => arn === deadLetterQueueArn);
+    return specs.filter(({ id }) => id === target?.deadLetterOf).map(({ arn }) => arn);
+  }
+
+  function queueOfTask(taskHandle: string): string | undefined {
+    return moveTasks.sourceOf(taskHandle);
+  }
+
   return {
     endpoint: state.endpoint,
     call,
-    async create(specs) {
+    callAs: (functionId) => createSqsCaller(state.endpoint, functionId),
+    async create(wanted) {
+      specs = wanted;
       for (const spec of inOrderOfRedrive(specs)) {
         await call('CreateQueue', { QueueName: spec.name, Attributes: spec.attributes });
       }

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
-import { closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
+import type { Authorizer } from './iam/authorizer.ts';
+import { denialMessage } from './iam/authorizer.ts';
+import { ACCOUNT_ID, REGION } from './intrinsics.ts';
+import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import { secretArn } from './secret-arn.ts';
 import { generateSecretString } from './secret-string.ts';
 import type { SecretSpec } from './stack.ts';
@@ -22,6 +25,8 @@ export interface SecretsOptions {
   port?: number | undefined;
   /** Called with the name and the new current value of a secret that a caller of the API has changed. */
   onCurrent?: ((name: string, value: string) => void) | undefined;
+  /** Judges the calls of functions; without it everybody is the account's administrator. */
+  authorize?: Authorizer['authorize'];
 }
 
 interface Version {
@@ -54,7 +59,13 @@ class SecretsError extends Error {
  * Starts the endpoint with the template's secrets and the given ones.
  * @throws Error that names a fixed port in use.
  */
-export async function startSecrets({ specs, given, port, onCurrent }: SecretsOptions): Promise<Secrets> {
+export async function startSecrets({
+  specs,
+  given,
+  port,
+  onCurrent,
+  authorize,
+}: SecretsOptions): Promise<Secrets> {
   const secrets: Secret[] = specs.map(({ id, name }) => ({
     name,
     arn: secretArn(name),
@@ -85,6 +96,33 @@ export async function startSecrets({ specs, given, port, onCurrent }: SecretsOpt
     return secrets.find(
       ({ name, arn }) => secretId === name || secretId === arn || secretId === arn.slice(0, -7),
     );
+  }
+
+  /**
+   * A call is judged by the whole ARN, however the secret is addressed. One that does not exist has no six characters
+   * yet, so a role that is allowed exactly one secret is denied instead of told that it is missing.
+   */
+  function arnFor(secretId: string): string {
+    if (secretId.startsWith('arn:')) return find(secretId)?.arn ?? secretId;
+    return find(secretId)?.arn ?? `arn:aws:secretsmanager:${REGION}:${ACCOUNT_ID}:secret:${secretId}`;
+  }
+
+  function checkAccess(callerId: string | null, action: string, parameters: Parameters): void {
+    const secretId = required(parameters, action === 'CreateSecret' ? 'Name' : 'SecretId');
+    const { VersionId: versionId, VersionStage: stage } = parameters;
+    const verdict = authorize?.({
+      callerId,
+      action: `secretsmanager:${action}`,
+      resource: action === 'CreateSecret' ? secretArn(secretId) : arnFor(secretId),
+      context: {
+        'secretsmanager:SecretId': arnFor(secretId),
+        ...(typeof versionId === 'string' && { 'secretsmanager:VersionId': versionId }),
+        ...(typeof stage === 'string' && { 'secretsmanager:VersionStage': stage }),
+      },
+    });
+    if (!verdict || verdict.allowed) return;
+    // The message names the secret as the caller did.
+    throw new SecretsError('AccessDeniedException', denialMessage({ ...verdict, resource: secretId }));
   }
 
   function existing(parameters: Parameters): Secret {
@@ -180,6 +218,7 @@ export async function startSecrets({ specs, given, port, onCurrent }: SecretsOpt
         const known = Object.keys(actions).join(', ');
         throw new SecretsError('UnknownOperationException', `The local Secrets Manager knows ${known}.`);
       }
+      checkAccess(callerOf(request), action, parameters);
       sendJson(response, 200, handle(parameters), { 'content-type': 'application/x-amz-json-1.1' });
     } catch (error) {
       const code = error instanceof SecretsError ? error.code : 'InvalidRequestException';

@@ -36,11 +36,12 @@ export type SqsCall = <Result>(
 ) => Promise<Result>;
 
 /**
- * A caller of an SQS API that signs nothing: the local server checks no signatures.
+ * A caller of an SQS API that signs nothing: the local server checks no signatures. It calls as the account's
+ * administrator, or with the role of a function.
  * @throws SqsCallError (from the calls) with the service's error code.
  */
-export function createSqsCaller(endpoint: string): SqsCall {
-  const authorization = `AWS4-HMAC-SHA256 Credential=LOCAL/20000101/${REGION}/sqs/aws4_request`;
+export function createSqsCaller(endpoint: string, functionId = ''): SqsCall {
+  const authorization = `AWS4-HMAC-SHA256 Credential=LOCAL${functionId}/20000101/${REGION}/sqs/aws4_request`;
   return async (action, parameters, signal) => {
     const response = await fetch(endpoint, {
       method: 'POST',

@@ -1,3 +1,6 @@
+import type { AccessSpec } from './iam/read-access.ts';
+import { ACCESS_TYPES, readAccess } from './iam/read-access.ts';
+import type { EmailIdentity } from './iam/ses.ts';
 import type { Json, JsonObject } from './json.ts';
 import { isObject } from './json.ts';
 import { parseRateMs } from './schedule.ts';
@@ -19,6 +22,8 @@ export interface FunctionSpec {
   logGroupName: string;
   /** ReservedConcurrentExecutions, or null for as many as are asked for. */
   reservedConcurrency: number | null;
+  /** It has a VpcConfig; the VPC itself is nothing here. */
+  inVpc: boolean;
   asynchronous: AsynchronousSpec;
 }
 
@@ -87,6 +92,10 @@ export interface DatabaseClusterSpec {
 export interface TriggerSpec {
   id: string;
   functionId: string;
+  /** What is invoked: a version of the function. */
+  handlerArn: string;
+  /** The function that CloudFormation would have invoke it. */
+  providerId: string;
 }
 
 /** What the local cloud runs of a template. */
@@ -99,12 +108,15 @@ export interface StackSpec {
   databaseCluster: DatabaseClusterSpec | null;
   /** In the order of their dependencies. */
   triggers: TriggerSpec[];
+  /** The sending identities of the template. */
+  emailIdentities: EmailIdentity[];
+  access: AccessSpec;
   /** `logical id (type)` of each resource that the local cloud leaves out. */
   unsupported: string[];
 }
 
 const IGNORED_TYPES =
-  /^AWS::(IAM::.*|CloudWatch::.*|SNS::.*|CDK::Metadata|Logs::LogGroup|SQS::QueuePolicy)$|^AWS::Lambda::(Permission|Version|Alias|EventInvokeConfig)$/;
+  /^AWS::(CloudWatch::.*|SNS::.*|CDK::Metadata|Logs::LogGroup|SES::ConfigurationSet|SES::ConfigurationSetEventDestination)$|^AWS::Lambda::(Version|Alias|EventInvokeConfig)$/;
 const DEFAULT_LOCAL_CONCURRENCY = 5;
 const MAX_ENVIRONMENT_BYTES = 4_096;
 
@@ -122,6 +134,8 @@ export function readStack(template: Template): StackSpec {
     secrets: [],
     databaseCluster: null,
     triggers: [],
+    emailIdentities: [],
+    access: { roles: [], resourcePolicies: [] },
     unsupported: [],
   };
   const backing = customResourceFunctions(template);
@@ -142,16 +156,23 @@ export function readStack(template: Template): StackSpec {
       if (resource.get('ScheduleExpression') === undefined) stack.unsupported.push(describe(resource));
       else if (resource.get('State') !== 'DISABLED') stack.rules.push(readRule(resource, template));
     },
+    'AWS::SES::EmailIdentity': (resource) => void stack.emailIdentities.push(readEmailIdentity(resource)),
     'Custom::Trigger': () => {},
   };
   for (const resource of template.resources) {
     const read = readers[resource.type];
     if (read) read(resource);
-    else if (!IGNORED_TYPES.test(resource.type)) stack.unsupported.push(describe(resource));
+    else if (!IGNORED_TYPES.test(resource.type) && !ACCESS_TYPES.test(resource.type))
+      stack.unsupported.push(describe(resource));
   }
   stack.triggers = readTriggers(template);
   linkDeadLetterQueues(stack.queues);
   for (const source of stack.eventSources) checkVisibilityTimeout(source, stack);
+  const callers = [
+    ...stack.functions.map(({ id }) => id),
+    ...stack.triggers.map(({ providerId }) => providerId),
+  ];
+  stack.access = readAccess(template, [...new Set(callers)]);
   return stack;
 }
 
@@ -203,6 +224,7 @@ function readFunction(resource: Resource, template: Template): FunctionSpec {
       resource.get('ReservedConcurrentExecutions') === undefined
         ? null
         : numberAt(resource, 'ReservedConcurrentExecutions', 0),
+    inVpc: resource.propertyNames.includes('VpcConfig'),
     asynchronous: readAsynchronous(resource, template),
   };
 }
@@ -377,6 +399,14 @@ function readDatabaseCluster(resource: Resource, template: Template): DatabaseCl
   };
 }
 
+function readEmailIdentity(resource: Resource): EmailIdentity {
+  const configurationSet = resource.get('ConfigurationSetAttributes.ConfigurationSetName');
+  return {
+    name: text(resource, 'EmailIdentity'),
+    configurationSet: typeof configurationSet === 'string' ? configurationSet : null,
+  };
+}
+
 function secretName(arn: string): string {
   return arn.slice(arn.indexOf(':secret:') + ':secret:'.length, -7);
 }
@@ -390,7 +420,12 @@ function readTriggers(template: Template): TriggerSpec[] {
     visited.add(id);
     for (const dependency of [...resource.dependsOn, ...resource.references]) visit(dependency);
     if (resource.type !== 'Custom::Trigger') return;
-    triggers.push({ id, functionId: functionAt(resource, 'HandlerArn', template) });
+    triggers.push({
+      id,
+      functionId: functionAt(resource, 'HandlerArn', template),
+      handlerArn: text(resource, 'HandlerArn'),
+      providerId: functionAt(resource, 'ServiceToken', template),
+    });
   };
   for (const { id } of template.resources) visit(id);
   return triggers;

@@ -151,6 +151,12 @@ const attributesByType: Record<string, (resource: Resource, at: Surroundings) =>
     const name = physicalName(resource, 'RoleName', at, 64);
     return { Ref: name, Arn: `arn:aws:iam::${ACCOUNT_ID}:role/${name}` };
   },
+  'AWS::IAM::ManagedPolicy': (resource, at) => {
+    const name = physicalName(resource, 'ManagedPolicyName', at, 128);
+    return { Ref: `arn:aws:iam::${ACCOUNT_ID}:policy/${name}` };
+  },
+  'AWS::SES::EmailIdentity': (resource) => ({ Ref: String(resource.get('EmailIdentity')) }),
+  'AWS::SES::ConfigurationSet': (resource, at) => ({ Ref: physicalName(resource, 'Name', at, 64) }),
 };
 
 function physicalName(resource: Resource, property: string, at: Surroundings, maxLength: number): string {

@@ -20,7 +20,7 @@ export interface Addresses {
     readonly threshold: string;
     readonly thresholdDeadLetters: string;
   };
-  readonly functionNames: { readonly scanner: string; readonly notifier: string; readonly migrator: string };
+  readonly functionNames: Readonly<Record<'scanner' | 'notifier' | 'migrator' | 'operator', string>>;
   readonly tokenKeySecret: string;
   readonly logFile: string;
 }

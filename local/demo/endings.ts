@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatusReport, VerifyReport } from '../../lambdas/operator/reports.ts';
+import type { PermissionUsage } from '../cloud/iam/authorizer.ts';
 import { eventually } from './client.ts';
 import type { Recorder } from './recorder.ts';
 import type { Person, World } from './world.ts';
@@ -52,8 +54,19 @@ export async function eventsOnce(world: World, recorder: Recorder, killed: Kille
       );
       return row?.lapsed ? true : null;
     });
+    // As if nobody had handled it for long: the scanner publishes it again.
+    await client.sql('UPDATE evergrant.threshold_events SET relay_after = now() WHERE id = $1', [
+      killed.eventId,
+    ]);
+    await eventually('the relay of the event', async () => {
+      const [row] = await client.sql<{ relayed: boolean }>(
+        'SELECT relay_count > 0 AS relayed FROM evergrant.threshold_events WHERE id = $1',
+        [killed.eventId],
+      );
+      return row?.relayed ? true : null;
+    });
     const body = JSON.stringify({ version: 1, eventId: killed.eventId });
-    for (let copy = 0; copy < 2; copy += 1) await client.send(client.addresses.queueUrls.threshold, body);
+    await client.send(client.addresses.queueUrls.threshold, body);
     await eventually('the email', async () =>
       (await client.emailsTo(killed.person.email)).length > 0 ? true : null,
     );
@@ -63,7 +76,7 @@ export async function eventsOnce(world: World, recorder: Recorder, killed: Kille
     const rows = await client.sql('SELECT FROM notifications WHERE event_id = $1', [killed.eventId]);
     const emails = await client.emailsTo(killed.person.email);
     note(
-      `the event was delivered four times in all: ${rows.length} notification row, ${emails.length} email ("${emails[0]?.subject}")`,
+      `the event was delivered four times in all, once by the scanner's relay: ${rows.length} notification row, ${emails.length} email ("${emails[0]?.subject}")`,
     );
     require(rows.length === 1, 'it is not one row');
     require(emails.length === 1, 'the email in doubt had not been sent, so one was due, and no more');
@@ -120,6 +133,23 @@ interface Kept {
   readonly metadata: unknown;
 }
 
+/** What the operator is answered at the end of a day like this one: nothing in the deployment is wrong. */
+export async function operatorAnswered(world: World, recorder: Recorder): Promise<void> {
+  const { client } = world;
+  const { operator } = client.addresses.functionNames;
+  await recorder.check('operator-answered', async ({ note, require }) => {
+    const { checks } = await client.invoke<VerifyReport>(operator, { ask: 'verify' });
+    const failed = checks.filter(({ state }) => state === 'failed' || state === 'not_checked');
+    require(failed.length === 0, failed.map(({ code, found }) => `${code}: ${found}`).join('; '));
+    note(`${checks.length} checks of the deployment, none failed`);
+    const { providers, lastScan } = await client.invoke<StatusReport>(operator, { ask: 'status' });
+    require(lastScan !== null, 'no scan is recorded');
+    for (const { provider, connected, needsReauthorization } of providers) {
+      note(`${provider}: ${connected} connected, ${needsReauthorization} to be reconnected`);
+    }
+  });
+}
+
 export async function rollsBack(world: World, recorder: Recorder): Promise<void> {
   const { client } = world;
   const { migrator } = client.addresses.functionNames;
@@ -164,4 +194,31 @@ export async function rollsBack(world: World, recorder: Recorder): Promise<void>
     require(JSON.stringify(after) === JSON.stringify(before), 'the notifications are not what they were');
     note('every notification is what it was, type, event and metadata');
   });
+}
+
+/** Comes last: what has been called is called by then. */
+export async function leastPrivilege(usage: PermissionUsage, recorder: Recorder): Promise<void> {
+  await recorder.check('least-privilege', async ({ note, require }) => {
+    const { allowed, denied } = usage;
+    const needed = allowed.filter(({ callCount }) => callCount > 0);
+    const surplus = allowed.filter(({ callCount }) => callCount === 0).map(permission);
+    for (const { message, callCount } of denied) note(`denied ${callCount} times: ${message}`);
+    const others = recorder.results().filter(({ name }) => name !== 'least-privilege');
+    // What comes of a check that failed has not been called, and so says nothing about its permission.
+    const surplusOrNot = others.every(({ ok }) => ok) ? 'surplus' : 'not reached, or surplus';
+    const problems = [
+      ...denied.map((each) => `missing: ${permission(each)}`),
+      ...surplus.map((each) => `${surplusOrNot}: ${each}`),
+    ];
+    require(problems.length === 0, problems.join('; '));
+    for (const holder of new Set(needed.map((each) => each.holder))) {
+      const own = needed.filter((each) => each.holder === holder);
+      const calls = own.reduce((sum, { callCount }) => sum + callCount, 0);
+      note(`${holder}: ${own.length} permissions, all needed by its ${calls} calls`);
+    }
+  });
+}
+
+function permission(each: { holder?: string; callerId?: string; action: string; resource: string }): string {
+  return `${each.holder ?? each.callerId} ${each.action} ${each.resource}`;
 }

@@ -33,7 +33,9 @@ export const checkNames = [
   'poison-isolated',
   'events-once',
   'nothing-leaks',
+  'operator-answered',
   'rolls-back',
+  'least-privilege',
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];

@@ -453,18 +453,25 @@ export async function reconnectWins(world: World, recorder: Recorder): Promise<v
 export async function poison(world: World, recorder: Recorder): Promise<void> {
   const good = await Promise.all(['pia', 'pim', 'pom'].map((name) => world.person(name)));
   await recorder.check('poison-isolated', async ({ note, require }) => {
-    const { refresh, refreshDeadLetters } = world.client.addresses.queueUrls;
+    const { refresh, refreshDeadLetters, threshold, thresholdDeadLetters } = world.client.addresses.queueUrls;
     const body = '{"version": 1, "integrationId": "not-an-id", "note": "poison ☠"}';
+    const event = '{"version": 1, "eventId": "not-an-id", "note": "poison ☠"}';
     await world.age(...good);
     await world.client.send(refresh, body);
+    await world.client.send(threshold, event);
     for (const person of good)
       await world.seen(person, 'a success', (row) => row.last_refresh_success !== null);
     note('three good messages beside it: all refreshed');
-    const dead = await eventually('the dead letter', async () => {
-      const bodies = await world.client.peek(refreshDeadLetters);
-      return bodies.length > 0 ? bodies : null;
-    });
-    require(dead.length === 1 && dead[0] === body, `the dead letters are ${JSON.stringify(dead)}`);
-    note(`dead letter: ${dead[0]}`);
+    for (const [queue, letter] of [
+      [refreshDeadLetters, body],
+      [thresholdDeadLetters, event],
+    ] as const) {
+      const dead = await eventually('the dead letter', async () => {
+        const bodies = await world.client.peek(queue);
+        return bodies.length > 0 ? bodies : null;
+      });
+      require(dead.length === 1 && dead[0] === letter, `the dead letters are ${JSON.stringify(dead)}`);
+      note(`dead letter: ${dead[0]}`);
+    }
   });
 }

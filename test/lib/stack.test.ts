@@ -259,22 +259,20 @@ describe('roles', () => {
 
   it('allow each function what it does and no more', () => {
     const always = ['logs:CreateLogStream', 'logs:PutLogEvents'];
-    const connect = ['secretsmanager:GetSecretValue'];
-    const read = ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'];
-    const send = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'];
+    const read = ['secretsmanager:GetSecretValue'];
+    const send = ['sqs:SendMessage'];
     const consume = [
       'sqs:ChangeMessageVisibility',
       'sqs:DeleteMessage',
       'sqs:GetQueueAttributes',
-      'sqs:GetQueueUrl',
       'sqs:ReceiveMessage',
     ];
     const expected = {
-      scanner: [...always, ...connect, ...send],
+      scanner: [...always, ...read, ...send],
       refresher: [...always, ...read, ...send, ...consume],
-      notifier: [...always, ...connect, ...consume, 'ses:SendEmail'],
-      migrator: [...always, ...connect],
-      operator: [...always, ...connect, ...read],
+      notifier: [...always, ...read, ...consume, 'ses:SendEmail'],
+      migrator: [...always, ...read],
+      operator: [...always, ...read],
     };
     for (const stage of stages) {
       expect([...actionsOf(stage)].toSorted(), stage).toEqual([...new Set(expected[stage])].toSorted());

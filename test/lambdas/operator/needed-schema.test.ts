@@ -41,7 +41,10 @@ const planningRecordOfScans: Database = {
 /** Names of the statements that are refused for want of a privilege. */
 async function refused(): Promise<string[]> {
   const names: string[] = [];
-  const asked = { ...plannedStatements, 'find-last-scan': (_: Database) => findLastScan(planningRecordOfScans) };
+  const asked = {
+    ...plannedStatements,
+    'find-last-scan': (_: Database) => findLastScan(planningRecordOfScans),
+  };
   for (const [name, run] of Object.entries(asked)) {
     try {
       await run(planning);

@@ -146,7 +146,7 @@ async function wholeWay(
   const connected = {
     id: randomUUID(),
     userId: row.user_id!,
-    provider: 'acme',
+    provider: `${row.provider}-connected`,
     accessToken: 'a',
     refreshToken: 'r',
     expiresInSeconds: 3_600,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { App, CfnOutput, CfnParameter, Duration, Fn, SecretValue, Stack, Validations } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFn, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
@@ -15,7 +16,8 @@ import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Trigger } from 'aws-cdk-lib/triggers';
 
-const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
+/** The fixtures' code. */
+export const HANDLERS = fileURLToPath(new URL('./handlers', import.meta.url));
 
 /** Properties of a fixture function. */
 export interface FunctionOptions {
@@ -46,6 +48,16 @@ export function addFunction(
   // Logical ids without CDK's hash keep the tests readable.
   stack.renameLogicalId(stack.getLogicalId(lambda.node.defaultChild as never), id);
   return lambda;
+}
+
+/** Lets a function do something. */
+export function grant(
+  lambda: LambdaFn,
+  actions: string[],
+  resources: string[],
+  conditions?: Record<string, unknown>,
+): void {
+  lambda.addToRolePolicy(new PolicyStatement({ actions, resources, ...(conditions && { conditions }) }));
 }
 
 /** A queue under its own id. */
@@ -148,9 +160,14 @@ export function everything(stack: Stack): void {
   addFunction(stack, 'ticker', 'ticker.handler');
   addFunction(stack, 'single', 'echo.hang', { timeoutS: 1, reservedConcurrency: 1 });
   addFunction(stack, 'doomed', 'echo.handler', { onFailure: failures });
-  addFunction(stack, 'readSecret', 'services.readSecret');
-  addFunction(stack, 'sendEmail', 'services.sendEmail');
-  addFunction(stack, 'sendMessage', 'services.sendMessage', { environment: { QUEUE_URL: outbox.queueUrl } });
+  const anySecret = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:*';
+  const reader = addFunction(stack, 'readSecret', 'services.readSecret');
+  grant(reader, ['secretsmanager:GetSecretValue'], [anySecret]);
+  const identity = 'arn:aws:ses:us-east-1:000000000000:identity/example.com';
+  grant(addFunction(stack, 'sendEmail', 'services.sendEmail'), ['ses:SendEmail'], [identity]);
+  const environment = { QUEUE_URL: outbox.queueUrl };
+  const sender = addFunction(stack, 'sendMessage', 'services.sendMessage', { environment });
+  grant(sender, ['sqs:SendMessage'], [outbox.queueArn]);
 
   const partial = addFunction(stack, 'partial', 'worker.partial', { timeoutS: 1 });
   partial.addEventSource(new SqsEventSource(work, { batchSize: 5, reportBatchItemFailures: true }));
