@@ -113,7 +113,7 @@ async function leversOf(basis: Basis): Promise<Lever[]> {
     }),
     lever(
       'TLS connections reused in every other call',
-      'happens by itself while batches follow each other within seconds; reckoned with nowhere above',
+      'connections live for some seconds, so it happens where batches follow each other at once; reckoned with nowhere above',
       assuming({ newConnectionShare: 0.5 }),
     ),
     lever(

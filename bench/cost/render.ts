@@ -34,8 +34,7 @@ Each integration is refreshed once an hour, at ${basis.assumptions.providers} pr
 
 ${monthTable(figures)}
 
-Tokens that live an hour are refreshed every 50 to 55 minutes, as they are due ten minutes before they expire and a scan
-finds them within five: add a seventh to what refreshes cost. Tokens that live longer cost less in proportion.`,
+${hourlyTokens(figures)} Tokens that live longer cost less in proportion.`,
     `## What drives it
 
 ${driversTable(figures)}
@@ -72,8 +71,7 @@ ${assumptionsTable()}
 Custom metrics are counted as if each were written in every hour; CloudWatch bills only the hours in which one was,
 and those of failures are rarer.
 
-Not reckoned with: cold starts (an environment starts in well under a second and serves for hours), the emails of
-alarms, what CloudFormation and the migrator do at a deployment, taxes, support, and other Regions' prices. KMS costs
+Not reckoned with: ${coldStarts(figures)}, the emails of alarms, what CloudFormation and the migrator do at a deployment, taxes, support, and other Regions' prices. KMS costs
 nothing here: queues and secrets use AWS's own keys, and tokens are sealed with a key that is read once in five
 minutes. EventBridge does not charge for scheduled rules.`,
     `## Measured
@@ -163,6 +161,23 @@ function driversTable({ estimates }: Figures): string {
     ]),
     1 + sizes.length,
   );
+}
+
+/** How much oftener than hourly a token is refreshed that lives an hour. */
+function hourlyTokens({ basis: { stack } }: Figures): string {
+  const earliest = 60 - stack.refreshWindowMinutes;
+  const latest = earliest + stack.scanIntervalMinutes;
+  const more = 60 / ((earliest + latest) / 2) - 1;
+  return `Tokens that live an hour are refreshed every ${earliest} to ${latest} minutes, as they are due ${stack.refreshWindowMinutes} minutes before they expire and a
+scan finds them within ${stack.scanIntervalMinutes}: add ${percent(more)} to what refreshes cost.`;
+}
+
+/** What starting environments anew would come to, if it were often and slow. */
+function coldStarts({ basis: { stack, assumptions, prices } }: Figures): string {
+  const seconds = 2;
+  const gbSeconds =
+    stack.maxConcurrency * assumptions.hoursPerMonth * seconds * (stack.memoryMb.refresher / 1024);
+  return `cold starts (${usd(costUsd(prices.lambdaGbSeconds, gbSeconds))} if ${stack.maxConcurrency} refreshers started anew each hour and took ${seconds} s for it)`;
 }
 
 /** What is there before the first refresh. */

@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { EvergrantStack } from '../../lib/evergrant-stack.ts';
-import { parseSettings } from '../../lib/settings.ts';
+import { parseSettings, type Settings } from '../../lib/settings.ts';
 
 /** What of the stack has a price, read from the template that `lib/` synthesizes with some settings. */
 export interface StackFacts {
   readonly memoryMb: Readonly<Record<Stage, number>>;
   readonly timeoutSeconds: Readonly<Record<Stage, number>>;
   readonly scanIntervalMinutes: number;
+  /** A token is due when it expires within this time. */
+  readonly refreshWindowMinutes: number;
   /** Messages per invocation of the refresher at most. */
   readonly refreshBatchSize: number;
   /** Refreshers at once at most. */
@@ -49,13 +51,16 @@ export async function readStackFacts(given: Readonly<Record<string, unknown>> = 
     const template = app.synth().getStackByName(stackName).template as {
       Resources: Record<string, Resource>;
     };
-    return factsOf(Object.entries(template.Resources), settings.scanIntervalMinutes);
+    return factsOf(Object.entries(template.Resources), settings);
   } finally {
     await rm(outdir, { recursive: true, force: true });
   }
 }
 
-function factsOf(resources: readonly [id: string, Resource][], scanIntervalMinutes: number): StackFacts {
+function factsOf(
+  resources: readonly [id: string, Resource][],
+  { scanIntervalMinutes, refreshWindowSeconds }: Settings,
+): StackFacts {
   const ofType = (type: string) => resources.filter(([, resource]) => resource.Type === type);
   const functionOf = (stage: Stage): [id: string, Resource] => {
     const found = ofType('AWS::Lambda::Function').filter(([, { Properties }]) =>
@@ -77,6 +82,7 @@ function factsOf(resources: readonly [id: string, Resource][], scanIntervalMinut
     memoryMb: byStage((stage) => functionOf(stage)[1].Properties.MemorySize),
     timeoutSeconds: byStage((stage) => functionOf(stage)[1].Properties.Timeout),
     scanIntervalMinutes,
+    refreshWindowMinutes: refreshWindowSeconds / 60,
     refreshBatchSize: refreshSource.BatchSize,
     maxConcurrency: refreshSource.ScalingConfig.MaximumConcurrency,
     eventSources: eventSources.length,

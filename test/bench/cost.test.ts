@@ -36,7 +36,12 @@ describe('what is read of the stack', { timeout }, () => {
       logRetentionDays: 7,
       callTimeoutSeconds: 20,
     });
-    expect(facts).toMatchObject({ scanIntervalMinutes: 10, maxConcurrency: 7, logRetentionDays: 7 });
+    expect(facts).toMatchObject({
+      scanIntervalMinutes: 10,
+      refreshWindowMinutes: 20,
+      maxConcurrency: 7,
+      logRetentionDays: 7,
+    });
     expect(facts.timeoutSeconds.refresher).toBe(
       timingOf(parseSettings({ callTimeoutSeconds: 20 })).refresherTimeout,
     );

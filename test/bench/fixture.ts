@@ -86,6 +86,7 @@ export const stack: StackFacts = {
   memoryMb: { scanner: 512, refresher: 512, notifier: 256 },
   timeoutSeconds: { scanner: 240, refresher: 40, notifier: 20 },
   scanIntervalMinutes: 5,
+  refreshWindowMinutes: 10,
   refreshBatchSize: 100,
   maxConcurrency: 10,
   eventSources: 2,
