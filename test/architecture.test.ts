@@ -294,6 +294,12 @@ describe('everything else', () => {
     expect(show(wrong)).toEqual([]);
   });
 
+  it('nothing imports bench/ but its own', () => {
+    const others = ['lambdas', 'lib', 'local', 'bin', 'cli'].flatMap(filesIn).flatMap(arrowsOf);
+    expect(show(others.filter(({ to }) => within(to, 'bench')))).toEqual([]);
+    expect(filesIn('bench').length).toBeGreaterThan(0);
+  });
+
   it('local/ imports nothing of test/ or bench/', () => {
     const wrong = filesIn('local').flatMap(arrowsOf);
     expect(show(wrong.filter(({ to }) => /^(test|bench)\//.test(to)))).toEqual([]);

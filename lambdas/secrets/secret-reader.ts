@@ -5,7 +5,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 
 /** How long a secret is used before it is read again: a rotated one takes effect after that at the latest. */
-const cacheMs = 5 * 60 * 1000;
+export const secretCacheMs = 5 * 60 * 1000;
 
 /** A secret is read no more often than this, however often somebody doubts it. */
 const minimumAgeMs = 1_000;
@@ -21,7 +21,7 @@ export class SecretReader {
   /** The secret's string; `null`: there is no such secret. Throws what the SDK throws for anything else. */
   get(secretId: string): Promise<string | null> {
     const cached = this.#cache.get(secretId);
-    const usableMs = cached?.doubted ? minimumAgeMs : cacheMs;
+    const usableMs = cached?.doubted ? minimumAgeMs : secretCacheMs;
     if (cached && performance.now() - cached.readAtMs < usableMs) return cached.value;
     // Secrets Manager being away must not cost a result that Postgres would take: what was read last still serves.
     const value = this.#read(secretId).catch((error) => {

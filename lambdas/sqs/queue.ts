@@ -10,7 +10,7 @@ import { messageGroupId } from '../contract.ts';
 const batchSize = 10;
 
 /** Batch calls under way at once. At 20 ms a call this sends 8 000 messages a second. */
-const parallelBatches = 16;
+export const parallelBatches = 16;
 
 export interface OutgoingMessage {
   readonly body: object;
