@@ -10,24 +10,30 @@ const options = {
 
 const optionsHelp = `  --scope SCOPES                 instead of provider.scopes; repeat it, or put spaces between
   --authorization-endpoint URL   instead of provider.authorizationEndpoint
-  --port PORT                    of this machine, for the way back from the provider (default ${defaultPort};
-                                 0: any free one, for providers that take any port of a loopback address)
+  --port PORT                    of this machine, for the way back (default ${defaultPort}; 0: any free one,
+                                 for providers that take any port of a loopback address)
   --open                         open the browser as well
 
-The provider must know the redirect URI ${redirectUriAt(defaultPort)} (or that of --port) of the
-client whose credentials are in the provider's secret. Where to send the browser, and what to ask for, stand in that
-secret as provider.authorizationEndpoint, provider.scopes and provider.authorizationParameters. The browser must run
-on this machine; from elsewhere, forward the port (ssh -L ${defaultPort}:127.0.0.1:${defaultPort}).
+The provider must know the redirect URI ${redirectUriAt(defaultPort)} (or that of --port) of
+the client whose credentials are in the provider's secret. Where to send the browser, and
+what to ask for, stand in that secret as provider.authorizationEndpoint, provider.scopes and
+provider.authorizationParameters. The browser must run on this machine; from elsewhere,
+forward the port (ssh -L ${defaultPort}:127.0.0.1:${defaultPort}).
 
-Tokens are sealed on this machine and stored by the operator's function; they are never shown. With tokensAtRest=plain
-they become plain text at their first refresh (evergrant refresh <integration-id> brings it on).`;
+Tokens are sealed on this machine and stored by the operator's function; they are never
+shown. With tokensAtRest=plain they become plain text at their first refresh (evergrant
+refresh <integration-id> brings it on).
+
+Exit codes
+  0 the grant is stored   1 it did not work: nothing was stored`;
 
 const connectCommand: Command = {
   name: 'connect',
   summary: 'connect an account in your browser, as a new integration',
-  help: `Connects an account at a provider through the authorization code flow in your own browser, and stores the
-grant as a new integration of a user, which is refreshed from then on. For a first integration before a product
-makes any, or to try a provider's configuration with an account of your own.
+  help: `Connects an account at a provider through the authorization code flow in your own browser,
+and stores the grant as a new integration of a user, which is refreshed from then on. For a
+first integration before a product makes any, or to try a provider's configuration with an
+account of your own.
 
 Usage
   evergrant connect <provider> --user <user-id> [options]
@@ -47,9 +53,10 @@ ${optionsHelp}`,
 const reconnectCommand: Command = {
   name: 'reconnect',
   summary: 'give an integration a new grant, in your browser',
-  help: `Connects the account of an integration anew through the authorization code flow in your own browser, and
-replaces its grant: its status becomes connected, and its failures are over. Sign in at the provider as the account
-that the integration is of; whatever account signs in there is the integration's from then on.
+  help: `Connects the account of an integration anew through the authorization code flow in your own
+browser, and replaces its grant: its status becomes connected, and its failures are over.
+Sign in at the provider as the account that the integration is of; whatever account signs in
+there is the integration's from then on.
 
 Usage
   evergrant reconnect <integration-id> [options]

@@ -20,24 +20,25 @@ export function discardCommand(runtime: Runtime): Command {
   return {
     name: 'dlq discard',
     summary: 'deletes dead letters for good, and keeps them in a file if asked to',
-    help: `Usage: evergrant dlq discard --queue refresh|threshold (--provider P | --malformed | --message ID | --all)
-                             [--save FILE] [--dry-run] [--yes]
+    help: `Deletes dead letters. Whoever is asked to confirm sees them counted first, and exactly those are
+deleted. Each is printed as a line of JSON before it is deleted, others' bodies shortened and
+without what looks like a secret; with --save they go whole into a file instead, which is on disk
+before anything is deleted.
 
-Deletes dead letters. Whoever is asked to confirm sees them counted first, and exactly those are deleted. Each is
-printed as a line of JSON before it is deleted, others' bodies shortened and without what looks like a secret; with
---save they go whole into a file instead, which is on disk before anything is deleted.
+A discarded refresh message does no harm: the next scan asks anew for whatever is due. A discarded
+threshold event stays in the outbox and is published again by itself, at the latest after a day.
 
-A discarded refresh message does no harm: the next scan asks anew for whatever is due. A discarded threshold event
-stays in the outbox and is published again by itself, at the latest after a day.
+Usage
+  evergrant dlq discard --queue refresh|threshold
+                        (--provider P | --malformed | --message ID | --all)
+                        [--save FILE] [--dry-run] [--yes]
 
-Exits with 3 when messages could not be seen because somebody else holds them.
-
-Examples:
+Examples
   evergrant dlq discard --queue refresh --malformed --save malformed.jsonl
   evergrant dlq discard --queue refresh --provider acme --dry-run
   evergrant dlq discard --queue threshold --all --yes
 
-Options:
+Options
   --queue refresh|threshold   the queue whose dead letters are meant
   --provider P                only messages about this provider
   --malformed                 only messages that no function can read
@@ -45,7 +46,11 @@ Options:
   --all                       everything
   --save FILE                 keep the messages in this new file, one JSON document a line
   --dry-run                   says what would be deleted, and changes nothing
-  --yes                       asks nothing`,
+  --yes                       asks nothing
+
+Exit codes
+  0 discarded   1 it did not work, or was interrupted
+  3 done but for messages that somebody else holds and that could not be seen`,
     options: {
       queue: { type: 'string' },
       provider: { type: 'string' },

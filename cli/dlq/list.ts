@@ -16,20 +16,24 @@ export function listCommand(runtime: Runtime): Command {
   return {
     name: 'dlq list',
     summary: 'dead letters: how many, how old, of which providers, and why',
-    help: `Usage: evergrant dlq list [--queue refresh|threshold] [--limit N]
+    help: `Counts the dead letters of both queues and looks at some, to group them by provider and problem. A
+look hides messages for the seconds that it takes and changes nothing. SQS counts approximately:
+"about" stands where that matters.
 
-Counts the dead letters of both queues and looks at some, to group them by provider and problem. A look hides messages
-for the seconds that it takes and changes nothing. SQS counts approximately: "about" stands where that matters.
-Exits with 0 also when there are dead letters; \`evergrant status\` judges.
+Usage
+  evergrant dlq list [--queue refresh|threshold] [--limit N]
 
-Examples:
+Examples
   evergrant dlq list
   evergrant dlq list --queue refresh --limit 5000
   evergrant dlq list --json | jq '.queues[] | {queue, visible}'
 
-Options:
+Options
   --queue refresh|threshold   only this queue
-  --limit N                   look at so many at most (${defaultLimit}); 0 counts only`,
+  --limit N                   look at so many at most (${defaultLimit}); 0 counts only
+
+Exit codes
+  0 it was looked   1 SQS could not be asked`,
     options: { queue: { type: 'string' }, limit: { type: 'string' } },
     async run({ options, output, target }: CommandContext) {
       const only = queueOption(options);

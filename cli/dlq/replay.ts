@@ -33,33 +33,37 @@ export function replayCommand(runtime: Runtime): Command {
   return {
     name: 'dlq replay',
     summary: 'sends dead letters back to their queue: all, or those of a provider',
-    help: `Usage: evergrant dlq replay --queue refresh|threshold [--provider P] [--message ID] [--max-per-second N]
-                            [--include-malformed] [--dry-run]
-       evergrant dlq replay --queue refresh|threshold --cancel
+    help: `Replaying is always safe: a refresh message starts only a claim that a scan has opened, and a user
+is told of an event once. Mend the cause first, or they come back.
 
-Replaying is always safe: a refresh message starts only a claim that a scan has opened, and a user is told of an event
-once. Mend the cause first, or they come back.
+Without --provider and --message SQS's own redrive moves everything. It goes on when this command
+is interrupted; \`dlq list\` shows how far it is, --cancel ends it. With one of them, or when
+malformed messages are among the dead letters, they are sent one by one and deleted after SQS has
+accepted them: an interruption, at worst, leaves a message in both queues. Malformed messages
+stay, as they would come straight back.
 
-Without --provider and --message SQS's own redrive moves everything. It goes on when this command is interrupted;
-\`dlq list\` shows how far it is, --cancel ends it. With one of them, or when malformed messages are among the dead
-letters, they are sent one by one and deleted after SQS has accepted them: an interruption, at worst, leaves a message
-in both queues. Malformed messages stay, as they would come straight back.
+Usage
+  evergrant dlq replay --queue refresh|threshold [--provider P] [--message ID]
+                       [--max-per-second N] [--include-malformed] [--dry-run]
+  evergrant dlq replay --queue refresh|threshold --cancel
 
-Exits with 3 when about all was done, but messages could not be seen because somebody else holds them.
-
-Examples:
+Examples
   evergrant dlq replay --queue refresh --dry-run
   evergrant dlq replay --queue refresh --max-per-second 50
   evergrant dlq replay --queue threshold --provider google
 
-Options:
+Options
   --queue refresh|threshold   the queue whose dead letters are meant
   --provider P                only messages about this provider
   --message ID                only this message
   --max-per-second N          so many at most, 1 to ${highestRate}; SQS chooses by default
   --include-malformed         also messages that no function can read
   --dry-run                   says what would be replayed, and changes nothing
-  --cancel                    ends the redrive that is under way; what was moved stays moved`,
+  --cancel                    ends the redrive that is under way; what was moved stays moved
+
+Exit codes
+  0 replayed   1 it did not work, or was interrupted
+  3 done but for messages that somebody else holds and that could not be seen`,
     options: {
       queue: { type: 'string' },
       provider: { type: 'string' },

@@ -18,22 +18,28 @@ export function showCommand(runtime: Runtime): Command {
   return {
     name: 'dlq show',
     summary: 'dead letters in full: body, problem, provider, how often received',
-    help: `Usage: evergrant dlq show [--queue refresh|threshold] [--provider P] [--malformed] [--message ID] [--limit N]
+    help: `Shows messages in full and leaves them where they are. A body that Evergrant did not write is
+shown up to 500 characters, without what looks like a token or a secret; \`dlq discard --save\`
+keeps bodies whole.
 
-Shows messages in full and leaves them where they are. A body that Evergrant did not write is shown up to 500
-characters, without what looks like a token or a secret; \`dlq discard --save\` keeps bodies whole.
+Usage
+  evergrant dlq show [--queue refresh|threshold] [--provider P] [--malformed] [--message ID]
+                     [--limit N]
 
-Examples:
+Examples
   evergrant dlq show
   evergrant dlq show --queue threshold --provider google --limit 3
   evergrant dlq show --message 5f0c7e2a-8a51-4c39-9e2b-6f0d5a3b1c44
 
-Options:
+Options
   --queue refresh|threshold   only this queue
   --provider P                only messages about this provider
   --malformed                 only messages that no function can read
   --message ID                only this message
-  --limit N                   show so many of a queue at most (${defaultLimit})`,
+  --limit N                   show so many of a queue at most (${defaultLimit})
+
+Exit codes
+  0 shown   1 there is no such message, or SQS could not be asked`,
     options: {
       queue: { type: 'string' },
       provider: { type: 'string' },

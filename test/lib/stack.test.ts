@@ -294,7 +294,7 @@ describe('roles', () => {
     expect(sending).toMatchObject({
       Condition: { StringEquals: { 'ses:FromAddress': 'product@mail.example.com' } },
     });
-    expect(JSON.stringify(sending!.Resource)).toContain('identity/mail.example.com');
+    expect(JSON.stringify(sending!.Resource)).toContain('identity/product@mail.example.com');
   });
 });
 

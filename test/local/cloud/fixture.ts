@@ -99,6 +99,7 @@ export const databaseUrl = (cluster: CfnDBCluster) =>
 /** A stack that creates its database, and the function `query`, which connects to that. */
 export function withDatabase(stack: Stack): void {
   const projectRoot = path.join(import.meta.dirname, '..', '..', '..');
+  const cluster = addCluster(stack);
   const lambda = new NodejsFunction(stack, 'query', {
     runtime: Runtime.NODEJS_24_X,
     entry: path.join(HANDLERS, 'database.mjs'),
@@ -107,7 +108,7 @@ export function withDatabase(stack: Stack): void {
     handler: 'handler',
     functionName: 'query',
     timeout: Duration.seconds(10),
-    environment: { DATABASE_IAM_URL: databaseUrl(addCluster(stack)) },
+    environment: { DATABASE_IAM_URL: databaseUrl(cluster) },
     bundling: {
       format: OutputFormat.ESM,
       bundleAwsSDK: true,
@@ -116,6 +117,11 @@ export function withDatabase(stack: Stack): void {
       banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
     },
   });
+  grant(
+    lambda,
+    ['rds-db:connect'],
+    [Fn.join('', ['arn:aws:rds-db:us-east-1:000000000000:dbuser:', cluster.attrDbClusterResourceId, '/*'])],
+  );
   stack.renameLogicalId(stack.getLogicalId(lambda.node.defaultChild as never), 'query');
 }
 
