@@ -14,9 +14,14 @@ const logger = createLogger();
 const metrics = new InvocationMetrics();
 const secrets = new SecretReader();
 
+/** A new cluster is waited for: otherwise the first deployment with one could fail for want of a minute. */
+const connectWithinMs = 120_000;
+
 /** Brings the database to the schema of this version; by deployment, or by hand with `MigrationRequest`'s fields. */
 export const handler = wrap<unknown, MigrationReport>({ logger, metrics }, async (event) => {
   const request = parseMigrationRequest(event);
   const address = await directAddress(env.database, secrets);
-  return migrate(address, join(env.taskRoot, migrationsFolder), request, logger);
+  return migrate(address, join(env.taskRoot, migrationsFolder), request, logger, {
+    connectWithinMs,
+  });
 });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { errorFields, type Logger } from '../observability/logger.ts';
-import { clientConfig, type DatabaseAddress } from '../postgres/database.ts';
+import { clientConfig, type DatabaseAddress, sqlState } from '../postgres/database.ts';
 import { loadMigrations } from './load-migrations.ts';
 import type { MigrationRequest } from './request.ts';
 import { isOneSession } from './session.ts';
@@ -39,15 +39,20 @@ const briefly = { query_timeout: 5_000 };
 /** Between two tries for the lock. */
 const lockPauseMs = 100;
 
+/** Between two tries to connect. */
+const connectPauseMs = 1_000;
+
 /**
  * Runs migrations over a direct connection (a session advisory lock keeps two runs apart, which a
- * transaction pooler cannot carry). Throws `MigrationFailed`, or `DirectConnectionNeeded`.
+ * transaction pooler cannot carry). A server that does not answer yet is asked again for `connectWithinMs`. Throws
+ * `MigrationFailed`, or `DirectConnectionNeeded`, or what the last try to connect threw.
  */
 export async function migrate(
   address: DatabaseAddress,
   directory: string,
   request: MigrationRequest,
   logger: Pick<Logger, 'info' | 'error'>,
+  { connectWithinMs = 0 }: { readonly connectWithinMs?: number } = {},
 ): Promise<MigrationReport> {
   const connect = async (options: pg.ClientConfig = {}) => {
     const client = new pg.Client({ ...clientConfig(address), ...options });
@@ -56,7 +61,7 @@ export async function migrate(
     await client.connect();
     return client;
   };
-  const client = await connect();
+  const client = await persistently(connect, connectWithinMs);
   try {
     if (request.direction !== 'status' && !(await isOneSession(client, () => connect(briefly)))) {
       throw new DirectConnectionNeeded(
@@ -70,6 +75,20 @@ export async function migrate(
     return { direction: request.direction, ran, applied, pending };
   } finally {
     await client.end();
+  }
+}
+
+/** A cluster that was made just now, or that wakes from a pause, does not answer at once. What it answers counts. */
+async function persistently<Client>(connect: () => Promise<Client>, withinMs: number): Promise<Client> {
+  const startedAtMs = performance.now();
+  for (;;) {
+    try {
+      return await connect();
+    } catch (error) {
+      const starting = sqlState(error) === null || sqlState(error) === '57P03';
+      if (!starting || performance.now() - startedAtMs > withinMs) throw error;
+      await sleep(connectPauseMs);
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MigrationFailed, migrate } from '../../lambdas/migrator/migrate.ts';
 import { catalogOf, objectsBeside, type TableCatalog } from '../support/catalog.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { startProxy, through } from '../support/proxy.ts';
 import { silentLogger } from '../support/silent-logger.ts';
 
 const directory = path.join(import.meta.dirname, '..', '..', 'migrations');
@@ -91,6 +92,29 @@ async function writeOurNotifications(db: TestDatabase) {
   );
   return everyRow(db, 'notifications');
 }
+
+it('waits for a server that does not answer yet, and not for one that refuses', async () => {
+  const db = await emptyDatabase();
+  const proxy = await startProxy(Number(new URL(db.url).port));
+  try {
+    const status = { direction: 'status', count: null } as const;
+    const within = { connectWithinMs: 30_000 };
+    proxy.cut();
+    const away = migrate({ url: through(proxy, db.url) }, directory, status, silentLogger());
+    await expect(away).rejects.toThrow(/ECONNRESET|terminated/);
+    const waiting = migrate({ url: through(proxy, db.url) }, directory, status, silentLogger(), within);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    proxy.restore();
+    expect((await waiting).applied).toEqual([]);
+    const nowhere = new URL(db.url);
+    nowhere.pathname = '/there-is-no-such-database';
+    await expect(
+      migrate({ url: nowhere.href }, directory, status, silentLogger(), within),
+    ).rejects.toMatchObject({ code: '3D000' });
+  } finally {
+    await proxy.stop();
+  }
+});
 
 describe('an empty database', () => {
   it('gets everything, in order', async () => {
