@@ -46,13 +46,13 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
     remainingMs: () => context.getRemainingTimeInMillis(),
   };
   const failed: string[] = [];
-  const malformed: string[] = [];
+  const atOnce: string[] = [];
   for (const { messageId, receiptHandle, body } of event.Records) {
     const parsed = parseThresholdEventMessage(body);
     if (!parsed.ok) {
       logger.error('malformed message', { messageId, problem: parsed.problem });
       failed.push(messageId);
-      malformed.push(receiptHandle);
+      atOnce.push(receiptHandle);
       continue;
     }
     const { eventId } = parsed.message;
@@ -60,12 +60,14 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       const result = await notify(parts, eventId);
       if (result.done) continue;
       logger.warn('event not handled', { eventId, reason: result.reason });
+      if (result.reason === 'no_time_left') atOnce.push(receiptHandle);
     } catch (error) {
       logger.error('event failed', { eventId, cause: errorFields(error) });
     }
     failed.push(messageId);
   }
-  // Waiting would not mend a malformed message; five quick receives take it to the dead-letter queue.
-  await thresholdQueue.returnNow(malformed);
+  // Waiting would mend neither a malformed message, which five quick receives take to the dead-letter queue, nor one
+  // that only lacked time.
+  await thresholdQueue.returnNow(atOnce);
   return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 });

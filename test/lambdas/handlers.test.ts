@@ -13,6 +13,7 @@ import {
 import type { VerifyReport } from '../../lambdas/operator/reports.ts';
 import { claimDue } from '../../lambdas/postgres/claim-due.ts';
 import { type Email, startEmail } from '../../local/cloud/email.ts';
+import { createSqsCaller } from '../../local/cloud/sqs-client.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../support/token-endpoint.ts';
@@ -669,6 +670,23 @@ describe('the notifier', () => {
     expect(failedOf(await notify(sqsEvent(eventMessage(randomUUID())), context()))).toEqual(['message-0']);
     expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context(100)))).toEqual(['message-0']);
     expect(await notificationsOf(event.id)).toEqual([]);
+  });
+
+  it('makes an event visible again at once that it had no time for', async () => {
+    const call = createSqsCaller(`http://127.0.0.1:${sqs.port}`);
+    const QueueUrl = queueUrl('threshold');
+    const receive = () =>
+      call<{ Messages?: { ReceiptHandle: string }[] }>('ReceiveMessage', {
+        QueueUrl,
+        VisibilityTimeout: 600,
+      });
+    await call('SendMessage', { QueueUrl, MessageBody: JSON.stringify(eventMessage(randomUUID())) });
+    const { Messages: [received] = [] } = await receive();
+    expect((await receive()).Messages ?? []).toEqual([]);
+    const message = sqsEvent(eventMessage(randomUUID()));
+    message.Records[0]!.receiptHandle = received!.ReceiptHandle;
+    expect(failedOf(await (await load('notifier'))(message, context(100)))).toEqual(['message-0']);
+    expect((await receive()).Messages).toHaveLength(1);
   });
 });
 
