@@ -1,3 +1,4 @@
+import { text } from './env.ts';
 import {
   type ConnectionOptions,
   type Database,
@@ -8,21 +9,39 @@ import {
 } from './postgres/database.ts';
 import { iamPassword } from './postgres/iam-password.ts';
 import { rdsAuthorities } from './postgres/rds-authorities.ts';
-import { readDatabaseSecret, type SecretReader } from './secrets/secret-reader.ts';
+import { z } from './schema.ts';
+import { readDatabaseSecret, type SecretReader, SecretUnusable } from './secrets/secret-reader.ts';
 
-/**
- * Where the database is by now, and how it lets us in. `source`: see `databaseEnv`. Throws `SecretUnusable` and what
- * the SDK throws.
- */
-async function locate(
-  source: string,
-  secrets: SecretReader,
-): Promise<{ url: string; directUrl: string; ca?: string | undefined; iam: boolean }> {
+/** The schema of `databaseEnv.source`: an environment variable is no place for a password. */
+export const databaseSource = text.check(
+  z.refine((source) => !source.includes('://') || isUrl(source), {
+    error: 'must be the id of a secret, or a postgres:// URL without a password',
+  }),
+);
+
+function isUrl(source: string): boolean {
+  const url = URL.parse(source);
+  return (
+    url !== null &&
+    /^postgres(ql)?:$/.test(url.protocol) &&
+    url.password === '' &&
+    !url.searchParams.has('password')
+  );
+}
+
+/** Where a database is, and how it lets us in. */
+interface Location {
+  readonly url: string;
+  readonly directUrl: string;
+  readonly ca?: string | undefined;
+  readonly iam: boolean;
+}
+
+/** Where the database is by now. `source`: see `databaseEnv`. Throws `SecretUnusable` and what the SDK throws. */
+async function locate(source: string, secrets: SecretReader): Promise<Location> {
   if (isUrl(source)) return { url: source, directUrl: source, iam: true };
   return { ...(await readDatabaseSecret(secrets, source)), iam: false };
 }
-
-const isUrl = (source: string) => source.startsWith('postgres://');
 
 async function address(url: string, ca: string | undefined, iam: boolean): Promise<DatabaseAddress> {
   return { url, ca: ca ?? (await rdsAuthorities(url)), ...(iam && { password: iamPassword(url) }) };
@@ -34,13 +53,23 @@ export async function directAddress(source: string, secrets: SecretReader): Prom
   return address(directUrl, ca, iam);
 }
 
-/** The function's database: one connection, opened anew when the secret names another URL. */
+interface OpenConnection {
+  readonly at: Location;
+  readonly connection: Promise<PostgresConnection>;
+  /** Statements that have been asked of it and are not answered. */
+  underWay: number;
+}
+
+/**
+ * The function's database: one connection, opened anew when the secret says another URL or authority. The connection
+ * before answers what it was asked, and is closed then.
+ */
 export class FunctionDatabase implements Database {
   readonly #source: string;
   readonly #secrets: SecretReader;
   readonly #options: ConnectionOptions;
   #transport: Transport | null = null;
-  #open: { readonly url: string; readonly connection: Promise<PostgresConnection> } | undefined;
+  #open: OpenConnection | undefined;
 
   constructor(source: string, secrets: SecretReader, options: ConnectionOptions = {}) {
     this.#source = source;
@@ -54,22 +83,19 @@ export class FunctionDatabase implements Database {
   }
 
   async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
-    const { url, ca, iam } = await locate(this.#source, this.#secrets);
-    if (this.#open?.url !== url) {
-      void this.#open?.connection.then((connection) => connection.end());
-      this.#open = {
-        url,
-        connection: address(url, ca, iam).then((at) => new PostgresConnection(at, this.#options)),
-      };
-    }
+    const open = this.#connectionTo(await this.#locate());
+    open.underWay += 1;
     try {
-      const connection = await this.#open.connection;
+      const connection = await open.connection;
       this.#transport = connection.transport;
       return await connection.query<Row>(statement, parameters);
     } catch (error) {
       // A rotated password or a moved database: the next try reads the secret again.
       if (error instanceof DatabaseUnavailable && !isUrl(this.#source)) this.#secrets.forget(this.#source);
       throw error;
+    } finally {
+      open.underWay -= 1;
+      if (open !== this.#open && open.underWay === 0) void close(open);
     }
   }
 
@@ -77,6 +103,46 @@ export class FunctionDatabase implements Database {
   async end(): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
-    await (await open?.connection)?.end();
+    if (open) await close(open);
+  }
+
+  async #locate(): Promise<Location> {
+    try {
+      return await locate(this.#source, this.#secrets);
+    } catch (error) {
+      if (!(error instanceof SecretUnusable)) throw error;
+      // What is mended takes effect at once; a slip in the secret must not cost a result that Postgres would take.
+      this.#secrets.forget(this.#source);
+      if (this.#open === undefined) throw error;
+      return this.#open.at;
+    }
+  }
+
+  #connectionTo(at: Location): OpenConnection {
+    const before = this.#open;
+    if (before && before.at.url === at.url && before.at.ca === at.ca) return before;
+    const open: OpenConnection = {
+      at,
+      connection: address(at.url, at.ca, at.iam).then(
+        (found) => new PostgresConnection(found, this.#options),
+      ),
+      underWay: 0,
+    };
+    // One that cannot even be begun is begun anew by the next statement. The statement that asked for it fails.
+    open.connection.catch(() => {
+      if (this.#open === open) this.#open = undefined;
+    });
+    this.#open = open;
+    if (before?.underWay === 0) void close(before);
+    return open;
+  }
+}
+
+/** Never throws: what a connection says at its end is nobody's concern. */
+async function close({ connection }: OpenConnection): Promise<void> {
+  try {
+    await (await connection).end();
+  } catch {
+    // Never opened, or closed already.
   }
 }

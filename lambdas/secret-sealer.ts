@@ -30,14 +30,24 @@ export class SecretSealer implements Sealer {
   }
 
   async seal(token: string, place: SealedPlace): Promise<string> {
-    return (await this.load()).seal(token, place);
+    return (await this.#sealer()).seal(token, place);
+  }
+
+  /** A slip in the secret must not cost a token that came meanwhile: the keys that were read last still seal it. */
+  async #sealer(): Promise<TokenSealer> {
+    try {
+      return await this.load();
+    } catch (error) {
+      if (this.#latest === undefined) throw error;
+      return this.#latest.sealer;
+    }
   }
 
   async open(stored: string, place: SealedPlace): Promise<OpenedToken> {
-    const opened = await (await this.load()).open(stored, place);
+    const opened = await (await this.#sealer()).open(stored, place);
     if (opened.ok || opened.reason !== 'unknown_key') return opened;
     // Another environment may have sealed with a key that was rotated in since we read the secret.
     this.#secrets.forget(this.#secretId);
-    return (await this.load()).open(stored, place);
+    return (await this.#sealer()).open(stored, place);
   }
 }

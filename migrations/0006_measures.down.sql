@@ -17,5 +17,8 @@ BEGIN
 END
 $$;
 
+-- The product's table is locked from here to the end: what holds an own table must not keep it so for long.
+SET LOCAL lock_timeout = '1s';
+
 ALTER TABLE IF EXISTS evergrant.scans RENAME TO scans_put_aside;
 ALTER TABLE IF EXISTS evergrant.refresh_outcomes RENAME TO refresh_outcomes_put_aside;

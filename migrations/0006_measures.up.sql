@@ -24,6 +24,9 @@ BEGIN
 END
 $$;
 
+-- The product's table is locked from here to the end: what holds an own table must not keep it so for long.
+SET LOCAL lock_timeout = '1s';
+
 ALTER TABLE evergrant.threshold_events
   ADD COLUMN IF NOT EXISTS connected_since timestamptz,
   ADD COLUMN IF NOT EXISTS warned_at timestamptz;

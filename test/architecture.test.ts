@@ -65,6 +65,7 @@ const shared = [
   'handler',
   'messages',
   'database-access',
+  'deadline',
   'measured-database',
   'secret-sealer',
 ].map((name) => `lambdas/${name}.ts`);

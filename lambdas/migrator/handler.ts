@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { databaseEnv, migrationsFolder } from '../contract.ts';
-import { directAddress } from '../database-access.ts';
+import { databaseSource, directAddress } from '../database-access.ts';
 import { readEnv, text } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { createLogger } from '../observability/logger.ts';
@@ -9,7 +9,7 @@ import { SecretReader } from '../secrets/secret-reader.ts';
 import { type MigrationReport, migrate } from './migrate.ts';
 import { parseMigrationRequest } from './request.ts';
 
-const env = readEnv({ database: [databaseEnv.source, text], taskRoot: ['LAMBDA_TASK_ROOT', text] });
+const env = readEnv({ database: [databaseEnv.source, databaseSource], taskRoot: ['LAMBDA_TASK_ROOT', text] });
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 const secrets = new SecretReader();

@@ -1,6 +1,6 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { databaseEnv, notifierEnv } from '../contract.ts';
-import { FunctionDatabase } from '../database-access.ts';
+import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
@@ -14,7 +14,7 @@ import { notify } from './notify.ts';
 import { EmailSender } from './send-email.ts';
 
 const env = readEnv({
-  database: [databaseEnv.source, text],
+  database: [databaseEnv.source, databaseSource],
   thresholdQueueUrl: [notifierEnv.thresholdQueueUrl, z.url()],
   senderEmail: [notifierEnv.senderEmail, z.optional(text)],
   configurationSet: [notifierEnv.configurationSet, z.optional(text)],

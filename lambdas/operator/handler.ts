@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { databaseEnv, migrationsFolder, operatorEnv } from '../contract.ts';
-import { FunctionDatabase } from '../database-access.ts';
+import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { createLogger } from '../observability/logger.ts';
@@ -35,7 +35,7 @@ const queryTimeoutMs = 15_000;
 const closeMs = 1_000;
 
 const env = readEnv({
-  database: [databaseEnv.source, text],
+  database: [databaseEnv.source, databaseSource],
   tokenKeySecretId: [operatorEnv.tokenKeySecretId, text],
   providerSecretPrefix: [operatorEnv.providerSecretPrefix, text],
   refreshWindowSeconds: [operatorEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],

@@ -23,8 +23,8 @@ export type ReplaceVerdict =
   /** The row is another provider's, or has a status that only the product knows the meaning of. */
   | { readonly verdict: 'refused'; readonly provider: string; readonly status: string | null };
 
-/** The statuses that are Evergrant's own, and the one that stands for the user's wish: a row with any other is the product's. */
-export const replaceableStatus = "status IN ('connected', 'needs_reauthorization', 'disconnected')";
+/** The statuses that are Evergrant's own, and the one that stands for the user's wish: a row with any other is the product's. As text: a product's enum need not have all three. */
+export const replaceableStatus = "status::text IN ('connected', 'needs_reauthorization', 'disconnected')";
 
 /**
  * Puts a new grant into an integration, which ends its episode of failures. The claim moves on: whatever was claimed

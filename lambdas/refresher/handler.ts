@@ -1,6 +1,6 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
-import { FunctionDatabase } from '../database-access.ts';
+import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
@@ -16,7 +16,7 @@ import { Queue } from '../sqs/queue.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
 const env = readEnv({
-  database: [databaseEnv.source, text],
+  database: [databaseEnv.source, databaseSource],
   tokenKeySecretId: [refresherEnv.tokenKeySecretId, text],
   tokensAtRest: [refresherEnv.tokensAtRest, z.enum(['sealed', 'plain'])],
   providerSecretPrefix: [refresherEnv.providerSecretPrefix, text],

@@ -1,4 +1,5 @@
 import { metricNames } from '../contract.ts';
+import { before } from '../deadline.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import { retryDelaySeconds } from '../domain/retry-delay.ts';
@@ -46,6 +47,9 @@ export interface BatchResult {
 
 /** Kept back from every call, so that its result can still be committed: one time-out of a statement and a bit. */
 const commitReserveMs = 7_000;
+
+/** How long a batch waits for its outcomes to be written down: publishing its events and its answer come after. */
+const writeDownMs = 2_000;
 
 /** Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. */
 export async function refreshBatch(
@@ -107,7 +111,7 @@ async function writeDown(
   const known = outcomes.filter(({ refreshed, disconnected }) => refreshed + disconnected > 0);
   if (known.length === 0 || remainingMs() < commitReserveMs) return;
   try {
-    await recordOutcomes(database, known);
+    await before(recordOutcomes(database, known), writeDownMs);
   } catch (error) {
     logger.warn('outcomes not recorded', { cause: errorFields(error) });
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { before } from '../deadline.ts';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
@@ -114,20 +115,6 @@ export class ResultStore {
       }
       await sleep(retryPauseMs);
     }
-  }
-}
-
-/** Rejects when `ms` have passed; the work may still end either way. */
-async function before<Result>(work: Promise<Result>, ms: number): Promise<Result> {
-  const timer = new AbortController();
-  const late = sleep(Math.max(0, ms), undefined, { signal: timer.signal }).then(() => {
-    throw new Error('the commit was still under way when the time was up');
-  });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
   }
 }
 

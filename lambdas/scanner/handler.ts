@@ -1,6 +1,6 @@
 import { databaseEnv, scannerEnv } from '../contract.ts';
-import { FunctionDatabase } from '../database-access.ts';
-import { readEnv, text, wholeNumber } from '../env.ts';
+import { databaseSource, FunctionDatabase } from '../database-access.ts';
+import { readEnv, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
 import { createLogger } from '../observability/logger.ts';
@@ -12,7 +12,7 @@ import { parseScanRequest } from './request.ts';
 import { type ScanReport, scan } from './scan.ts';
 
 const env = readEnv({
-  database: [databaseEnv.source, text],
+  database: [databaseEnv.source, databaseSource],
   refreshQueueUrl: [scannerEnv.refreshQueueUrl, z.url()],
   thresholdQueueUrl: [scannerEnv.thresholdQueueUrl, z.url()],
   refreshWindowSeconds: [scannerEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],

@@ -1,4 +1,5 @@
 import { metricNames, type RefreshMessage, relayGroupId, type ThresholdEventMessage } from '../contract.ts';
+import { before } from '../deadline.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
@@ -65,8 +66,9 @@ const relayLimit = 500;
 const measureLimits = { expiredUpTo: 100_000, countUpTo: 10_000 };
 const measuredDueLimit = 100_000;
 
-/** A measure begins only with time for a statement that times out, and for the end of the scan. */
+/** A measure begins only with time for itself and for the end of the scan, and is given up when only that is left. */
 const measureMs = 7_000;
+const endMs = 5_000;
 
 /** Kept back from the deadline for one more chunk with its messages, and for giving up claims. */
 const reserveMs = 10_000;
@@ -228,7 +230,7 @@ async function unlessItFails(
     return;
   }
   try {
-    await work();
+    await before(work(), remainingMs() - endMs);
   } catch (error) {
     logger.error('scan goes on without', { what, cause: errorFields(error) });
   }

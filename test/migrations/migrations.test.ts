@@ -462,6 +462,30 @@ describe('a migration that fails', () => {
     expect(await failure(run(db, 'up', null, broken))).not.toContain('canary');
   });
 
+  it.each([
+    ['up', 'evergrant.threshold_events'],
+    ['down', 'evergrant.scans'],
+  ] as const)(
+    'does not keep the product waiting for a table of its own that is held (%s)',
+    async (direction, held) => {
+      const db = await emptyDatabase();
+      await up(db);
+      if (direction === 'up') await down(db, 1);
+      await db.inTransaction(async (reader) => {
+        await reader.query(`SELECT FROM ${held}`);
+        const startedAtMs = performance.now();
+        const migrating = run(db, direction, 1).catch((error: unknown) => error);
+        await expect
+          .poll(() => db.sql(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`))
+          .not.toHaveLength(0);
+        await db.sql('SELECT FROM integrations');
+        expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+        expect(await migrating).toBeInstanceOf(MigrationFailed);
+      });
+      expect((await run(db, direction, 1)).ran).toEqual(['0006_measures']);
+    },
+  );
+
   it('gives up waiting for a lock, rather than make the whole product wait behind it', async () => {
     const db = await brownfield();
     const broken = await withMigration(

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
+import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
 import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { reopenClaims } from '../../../lambdas/postgres/reopen-claims.ts';
@@ -294,4 +295,29 @@ it('many reconnections and results at once leave the row with one whole grant, n
   expect(applied.length).toBeGreaterThan(0);
   const after = await db.integration(row.id);
   expect(after.access_token?.replace('access', '')).toBe(after.refresh_token?.replace('refresh', ''));
+});
+
+it('replaces a grant where the status is an enum of the product that lacks one of the three', async () => {
+  const product = await testDatabase();
+  try {
+    await product.sql('DROP INDEX evergrant_integrations_due');
+    await product.sql(
+      `CREATE TYPE connection_status AS ENUM ('connected', 'needs_reauthorization', 'paused')`,
+    );
+    await product.sql(`ALTER TABLE integrations ALTER COLUMN status DROP DEFAULT,
+      ALTER COLUMN status TYPE connection_status USING status::connection_status`);
+    const broken = await product.insertIntegration({ status: 'needs_reauthorization' });
+    const paused = await product.insertIntegration({ status: 'paused' });
+    expect(await findIntegration(product.database, broken.id)).toMatchObject({ replaceable: true });
+    expect(await replaceGrant(product.database, grant(broken.id), attemptHoldSeconds)).toMatchObject({
+      verdict: 'applied',
+    });
+    expect((await product.integration(broken.id)).status).toBe('connected');
+    expect(await replaceGrant(product.database, grant(paused.id), attemptHoldSeconds)).toMatchObject({
+      verdict: 'refused',
+      status: 'paused',
+    });
+  } finally {
+    await product.end();
+  }
 });

@@ -664,6 +664,49 @@ describe('a commit that meets trouble', () => {
   });
 });
 
+it('a slip in the token key secret costs no token that came meanwhile', async () => {
+  secrets.put('slipping-key', { current: key });
+  const reader = new SecretReader();
+  const slipping = new SecretSealer(reader, 'slipping-key');
+  await slipping.load();
+  endpoint.answer = async () => {
+    secrets.put('slipping-key', { current: 'a slip of the pen' });
+    reader.forget('slipping-key');
+    await sleep(1_100);
+    return granted({ refresh_token: 'new-refresh' });
+  };
+  const row = await sealedRow();
+  await claim();
+  await refreshBatch(parts({ sealer: slipping }), [row.id]);
+  expect(await open(row.id, 'refresh_token')).toMatchObject({ token: 'new-refresh', current: true });
+  // Nothing is started with it.
+  await expect(slipping.load()).rejects.toThrow(/token key secret/);
+});
+
+it('outcomes that Postgres does not take keep back neither the answer nor an event', async () => {
+  endpoint.answer = ({ parameters }) =>
+    parameters.get('refresh_token') === 'good'
+      ? granted({ refresh_token: 'new-refresh' })
+      : refused('invalid_grant');
+  const rows = [await sealedRow('good'), await sealedRow('bad')];
+  await claim();
+  const database: Database = {
+    query: <Row>(statement: string, parameters: readonly unknown[]) =>
+      statement.includes('refresh_outcomes')
+        ? new Promise<Row[]>(() => {})
+        : db.database.query<Row>(statement, parameters),
+  };
+  const endsAtMs = performance.now() + 14_000;
+  const remainingMs = () => endsAtMs - performance.now();
+  const { events } = await refreshBatch(
+    parts({ database, remainingMs }),
+    rows.map(({ id }) => id),
+  );
+  expect(remainingMs()).toBeGreaterThan(9_000);
+  expect(events).toHaveLength(1);
+  expect(await open(rows[0]!.id, 'refresh_token')).toMatchObject({ token: 'new-refresh' });
+});
+
 describe('what is logged and measured', () => {
   it('has one line per outcome with its particulars, and never a token, secret or key', async () => {
     const written: string[] = [];

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
+import type { Database } from '../../../lambdas/postgres/database.ts';
+import { parseScanRequest } from '../../../lambdas/scanner/request.ts';
+import { scan } from '../../../lambdas/scanner/scan.ts';
+import { Queue } from '../../../lambdas/sqs/queue.ts';
+import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { silentLogger } from '../../support/silent-logger.ts';
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase();
+});
+afterAll(() => db.end());
+
+it('a record that Postgres does not take is given up before the function is ended', async () => {
+  const database: Database = {
+    query: <Row>(statement: string, parameters: readonly unknown[]) =>
+      statement.includes('INSERT INTO evergrant.scans')
+        ? new Promise<Row[]>(() => {})
+        : db.database.query<Row>(statement, parameters),
+  };
+  // Nothing is due, so nothing is sent.
+  const queue = new Queue('http://127.0.0.1:1/queue');
+  const endsAtMs = performance.now() + 8_000;
+  const remainingMs = () => endsAtMs - performance.now();
+  const report = await scan(
+    {
+      database,
+      refreshQueue: queue,
+      thresholdQueue: queue,
+      settings: {
+        refreshWindowSeconds: 600,
+        claimHoldSeconds: 270,
+        eventRelayHoldSeconds: 240,
+        successWindowSeconds: 1_800,
+      },
+      logger: silentLogger(),
+      metrics: new InvocationMetrics(),
+      remainingMs,
+    },
+    parseScanRequest({}),
+  );
+  expect(report).toMatchObject({ dryRun: false, claimed: 0 });
+  expect(remainingMs()).toBeGreaterThan(4_000);
+});
