@@ -104,7 +104,9 @@ async function replace(
       id: integrationId,
       expiresInSeconds: request.expiresInSeconds - waitedMs / 1000,
     };
-    const row = await twice(() => replaceGrant(database, grant, attemptHoldSeconds));
+    // Not with a second try: where the first took effect and the row was refreshed meanwhile, it would put the spent
+    // refresh token in the place of its successor.
+    const row = await replaceGrant(database, grant, attemptHoldSeconds);
     switch (row.verdict) {
       case 'applied':
         return { stored: true, integrationId, expiresAt: row.expires_at.toISOString() };
@@ -139,7 +141,7 @@ function unknownStatus(status: string | null) {
   };
 }
 
-/** With a second try: an environment that was frozen may find its connection dead. Each statement can be repeated. */
+/** With a second try, for statements that can be repeated: an environment that was frozen may find its connection dead. */
 async function twice<Result>(statement: () => Promise<Result>): Promise<Result> {
   try {
     return await statement();
