@@ -166,8 +166,10 @@ export class SettingsError extends Error {
 export function parseSettings(given: Readonly<Record<string, unknown>>): Settings {
   const parsed = settingsSchema.safeParse(given);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    (issue) => `- ${issue.path.join('.') || 'settings'}: ${issue.message}`,
+  const problems = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => `- ${key}: is no setting; docs/deploy.md lists them all`)
+      : [`- ${issue.path.join('.')}: ${issue.message}`],
   );
   throw new SettingsError(
     `The settings are not usable (cdk.json "context", or -c name=value):\n${problems.join('\n')}`,

@@ -122,6 +122,7 @@ export class View {
         this.#say('magenta', 'email', `${who}: ${entry.email}`);
         break;
       case 'migrated':
+      case 'measured':
         break;
       default:
         if (entry.level !== 'DEBUG')

@@ -141,7 +141,7 @@ async function dryRun(parts: Parts, wanted: Wanted): Promise<ExitCode> {
   const by = whole && (malformed === 0 || selection.malformed === 'included') ? 'redrive' : 'one_by_one';
   const rate = maxPerSecond === null ? '' : `, at most ${maxPerSecond} a second`;
   output.line(
-    `Would replay ${deadLettersText(matching.length)} of ${letters.length} seen ${by === 'redrive' ? "by SQS's redrive" : 'one by one'}${rate}:`,
+    `Would replay ${deadLettersText(matching.length)} of ${letters.length} seen ${by === 'redrive' ? "by SQS's redrive" : 'one by one'}${rate}${matching.length > 0 ? ':' : '.'}`,
   );
   printGroups(output, matching);
   sayLeftOut(output, letters.length - matching.length, selection, malformed);

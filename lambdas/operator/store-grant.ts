@@ -187,7 +187,7 @@ function refusalOf(error: unknown, { userId }: StoreGrantRequest): StoreGrantRep
     case '42501':
       return refused(
         'permission_denied',
-        "The functions' database role may not write to integrations: let it own the table, or bypass its row-level security.",
+        "The functions' database role may not write to integrations: GRANT INSERT, UPDATE ON integrations to it, and let it own the table or bypass its row-level security.",
       );
     default:
       return null;

@@ -137,8 +137,18 @@ describe('settings', () => {
     }
   });
 
+  it.each(['README.md', 'docs/deploy.md'])('are usable as %s shows them', (file) => {
+    const text = readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8').replaceAll(/\\\n/g, ' ');
+    const commands = text.split('\n').filter((line) => /^ *npx cdk deploy .*-c /.test(line));
+    expect(commands).not.toHaveLength(0);
+    for (const command of commands) {
+      const given = [...command.matchAll(/-c (\w+)=(?:"([^"]*)"|(\S+))/g)];
+      parseSettings(Object.fromEntries(given.map(([, name, quoted, plain]) => [name, quoted ?? plain])));
+    }
+  });
+
   it('name what is no setting at all', () => {
-    expect(messageOf({ scanInterval: 5 })).toContain('scanInterval');
+    expect(lineOf({ scanInterval: 5 }, 'scanInterval')).toContain('is no setting');
   });
 
   it('are the plain names of a context; the CDK has its own', () => {

@@ -297,6 +297,12 @@ describe('replaying the dead letters of a provider', () => {
 });
 
 describe('a dry run', () => {
+  it('without dead letters announces no list of them', async () => {
+    const { text, exitCode } = await replay('--queue refresh --dry-run');
+    expect(exitCode).toBe(0);
+    expect(text).toBe("Would replay 0 dead letters of 0 seen by SQS's redrive.");
+  });
+
   it('says what would be replayed, and changes nothing', async () => {
     const messages = [...many(12, () => refresh('google')), ...many(3, () => malformed('google'))];
     await stack.send('refresh', messages);
@@ -307,8 +313,9 @@ describe('a dry run', () => {
       ({ action }) => actions.add(action),
     );
     expect(exitCode).toBe(0);
-    expect(text).toMatch(/Would replay 12 dead letters of 15 seen one by one, at most 5 a second/);
-    expect(text).toMatch(/12 {2}google/);
+    expect(text).toMatch(
+      /Would replay 12 dead letters of 15 seen one by one, at most 5 a second:\n {2}12 {2}google/,
+    );
     expect(text).toMatch(/The other 3 would stay\. Malformed: 3/);
     expect([...actions].toSorted()).toEqual([
       'ChangeMessageVisibilityBatch',

@@ -186,6 +186,7 @@ describe('what the table refuses is reported with what to do, and without values
     expect(await store(await request(), database)).toMatchObject({
       stored: false,
       code: 'permission_denied',
+      message: expect.stringContaining('GRANT INSERT, UPDATE ON integrations'),
     });
     await database.end();
   });
