@@ -30,7 +30,8 @@ const everywhere = {
  * Reads the arguments of the command line. Options may stand anywhere, also before the command's words. Throws
  * `UsageError` that names what is wrong, and what may have been meant.
  */
-export function readArguments(argv: readonly string[], commands: readonly Command[]): Request {
+export function readArguments(given: readonly string[], commands: readonly Command[]): Request {
+  const argv = withKeyIdsLast(given);
   // Leniently first, only to tell the command's words from the values of options.
   const lenient: Options = Object.assign(
     {},
@@ -65,6 +66,13 @@ export function readArguments(argv: readonly string[], commands: readonly Comman
     command,
   );
   return { kind: 'run', command, ...parsed };
+}
+
+/** Key ids are base64url (RFC 7638), so that one in 64 begins with a dash; no option is as long as they are. */
+function withKeyIdsLast(argv: readonly string[]): readonly string[] {
+  const isKeyId = (argument: string) => /^-[\w-]{42}$/.test(argument);
+  if (argv.includes('--') || !argv.some(isKeyId)) return argv;
+  return [...argv.filter((argument) => !isKeyId(argument)), '--', ...argv.filter(isKeyId)];
 }
 
 function parseStrictly(

@@ -6,6 +6,7 @@ import { didYouMean } from '../suggest.ts';
 import { table } from '../table.ts';
 import { counted, duration } from '../words.ts';
 import { type KeyUse, usesOf } from './key-use.ts';
+import type { StoredTokenKeys } from './token-key-secret.ts';
 
 /** Functions use a secret that they have read for five minutes; as long again for attempts that are under way. */
 const takeUpMs = 10 * 60_000;
@@ -29,14 +30,14 @@ Exit codes
     const stack = await target();
     output.progress('counting the tokens of each key');
     const { readTokenKeys } = await import('./token-key-secret.ts');
-    const [{ keys }, report] = await Promise.all([
+    const [read, report] = await Promise.all([
       readTokenKeys(stack),
       askOperator<KeysReport>(stack, { ask: 'keys' }),
     ]);
-    const uses = usesOf(keys, report);
+    const uses = usesOf(read.keys, report);
     const well = uses.every(({ role }) => role !== 'unknown');
     output.document({ well, keys: uses, plain: report.plain });
-    for (const line of renderKeys(uses, report.plain)) output.line(line);
+    for (const line of renderKeys(uses, report.plain, forgettable(read))) output.line(line);
     return well ? 0 : 3;
   },
 };
@@ -152,9 +153,8 @@ Exit codes
         `It still seals ${counted(tokens, 'token')}, which nobody could open without it. Each is sealed anew at its next refresh; evergrant key status shows when none is left.`,
       );
     }
-    // A function that read the secret before the last change may be sealing with that key right now.
-    const waitMs = read.createdAt.getTime() + takeUpMs - Date.now();
-    if (keyId === previousIds[0] && waitMs > 0) {
+    const waitMs = forgettable(read)(keyId);
+    if (waitMs > 0) {
       throw new CliError(
         'key_recently_current',
         `The keys changed ${duration(takeUpMs - waitMs)} ago, and functions may still seal with it. Try again in ${duration(waitMs)}.`,
@@ -176,8 +176,21 @@ Exit codes
 
 export const keyCommands: readonly Command[] = [status, rotate, forget];
 
-/** What `key status` prints for people. */
-export function renderKeys(uses: readonly KeyUse[], plain: number): string[] {
+/**
+ * In how many milliseconds a previous key can go; 0: at once. A function that read the secret before its last change
+ * may be sealing right now with the key that was current then.
+ */
+function forgettable({ keys, createdAt }: StoredTokenKeys): (keyId: string) => number {
+  const waitMs = Math.max(0, createdAt.getTime() + takeUpMs - Date.now());
+  return (keyId) => (keyId === keys.previous[0]?.id ? waitMs : 0);
+}
+
+/** What `key status` prints for people. `waitMs`: in how many milliseconds a previous key can go. */
+export function renderKeys(
+  uses: readonly KeyUse[],
+  plain: number,
+  waitMs: (keyId: string) => number,
+): string[] {
   const rows = uses.map(({ keyId, role, tokens }) => [
     keyId,
     role === 'unknown' ? 'not in the secret' : role,
@@ -194,7 +207,14 @@ export function renderKeys(uses: readonly KeyUse[], plain: number): string[] {
     );
   }
   const spare = uses.filter(({ role, tokens }) => role === 'previous' && tokens === 0);
-  for (const { keyId } of spare) lines.push('', `It seals nothing any more: evergrant key forget ${keyId}`);
+  for (const { keyId } of spare) {
+    const wait = waitMs(keyId);
+    const when = wait > 0 ? `in ${duration(wait)}` : 'now';
+    lines.push(
+      '',
+      `A previous key seals nothing any more, and can go ${when}: evergrant key forget ${keyId}`,
+    );
+  }
   return lines;
 }
 

@@ -42,6 +42,13 @@ describe('arguments', () => {
       'scan --provider history --limit 3 --dry-run',
       { name: 'scan', options: { provider: 'history', limit: '3', 'dry-run': true }, arguments: [] },
     ],
+    ...['-Yes8Xh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', '--sLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs'].flatMap(
+      (keyId): [string, object][] =>
+        [`key forget ${keyId} --yes`, `key forget --yes -- ${keyId}`].map((line) => [
+          line,
+          { name: 'key forget', options: { yes: true }, arguments: [keyId] },
+        ]),
+    ),
     ['history abc --json', { name: 'history', options: { json: true }, arguments: ['abc'] }],
     ['key --stack s forget k', { name: 'key forget', options: { stack: 's' }, arguments: ['k'] }],
     [

@@ -249,7 +249,7 @@ describe('key status', async () => {
       ['current', 1200],
       ['previous', 3],
     ]);
-    const text = renderKeys(uses, 4).join('\n');
+    const text = renderKeys(uses, 4, () => 0).join('\n');
     expect(text).toContain(`${current.id}  current    1,200`);
     expect(text).toContain('4 tokens in plain text.');
     expect(text).not.toContain('key forget');
@@ -260,9 +260,11 @@ describe('key status', async () => {
     expect(uses.filter(({ role }) => role === 'unknown')).toEqual([
       { keyId: 'lost', role: 'unknown', tokens: 6 },
     ]);
-    const text = renderKeys(uses, 0).join('\n');
+    const text = renderKeys(uses, 0, () => 0).join('\n');
     expect(text).toContain('Nobody can open 6 tokens');
-    expect(text).toContain(`evergrant key forget ${previous.id}`);
+    expect(text).toContain(`can go now: evergrant key forget ${previous.id}`);
+    const soon = renderKeys(uses, 0, (keyId) => (keyId === previous.id ? 480_000 : 0)).join('\n');
+    expect(soon).toContain(`can go in 8 min: evergrant key forget ${previous.id}`);
   });
 });
 
