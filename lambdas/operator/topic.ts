@@ -66,4 +66,4 @@ export function identifier(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
-export const runMigrator = 'Deploy this version again, or invoke the migrator with {"direction": "up"}';
+export const runMigrator = 'Deploy this version again, or run npm run migrate -- up';
