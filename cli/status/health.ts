@@ -4,7 +4,7 @@ import { counted, duration, relative } from '../words.ts';
 
 /** A promise that is broken. */
 export interface Problem {
-  readonly code: 'expired_while_connected' | 'scanner_silent' | 'dead_letters';
+  readonly code: 'expired_while_connected' | 'operator_fault' | 'scanner_silent' | 'dead_letters';
   /** Without a full stop: it becomes part of a sentence. */
   readonly message: string;
 }
@@ -24,6 +24,13 @@ export function problemsOf(
     problems.push({
       code: 'expired_while_connected',
       message: `${counted(expired, 'connected integration')} ${expired === 1 ? 'has' : 'have'} an expired token`,
+    });
+  }
+  const faulty = report.providers.filter((provider) => provider.withoutResult > 0);
+  if (faulty.length > 0) {
+    problems.push({
+      code: 'operator_fault',
+      message: `the latest attempts of ${counted(sum(faulty.map((each) => each.withoutResult)), 'connected integration')} ended by our own fault (${faulty.map((each) => each.provider).join(', ')}: evergrant refresh <integration-id> names it)`,
     });
   }
   const silentMs = report.lastScan

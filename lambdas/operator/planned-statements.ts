@@ -120,7 +120,8 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
         scope: null,
       },
     ]),
-  'summarize-providers': (database) => summarizeProviders(database, { windowSeconds: 1 }),
+  'summarize-providers': (database) =>
+    summarizeProviders(database, { windowSeconds: 1, attemptHoldSeconds: 1 }),
   'write-notification': async (database) => {
     for (const type of notificationTypes) {
       await writeNotification(database, {

@@ -29,6 +29,8 @@ export interface ProviderStatus {
   readonly needsReauthorization: number;
   /** Of connected rows: there is no refresh token, so that nobody can refresh them. */
   readonly withoutRefreshToken: number;
+  /** Of connected rows: the latest attempt ended without a result about the grant, by our own fault as a rule. */
+  readonly withoutResult: number;
   /** The latest success of any integration; `null`: none yet. */
   readonly lastSuccess: string | null;
 }

@@ -12,10 +12,13 @@ const failingLimit = 20;
 /** How integrations, scans and threshold events stand. */
 export async function status(
   database: Database,
-  settings: { readonly refreshWindowSeconds: number },
+  settings: { readonly refreshWindowSeconds: number; readonly attemptHoldSeconds: number },
 ): Promise<StatusReport> {
   const now = await readClock(database);
-  const summaries = await summarizeProviders(database, { windowSeconds: settings.refreshWindowSeconds });
+  const summaries = await summarizeProviders(database, {
+    windowSeconds: settings.refreshWindowSeconds,
+    attemptHoldSeconds: settings.attemptHoldSeconds,
+  });
   const failing = await listFailing(database, failingLimit);
   const lastScan = await findLastScan(database);
   const waiting = await countWaitingEvents(database);
@@ -40,6 +43,7 @@ function providerStatus(summary: ProviderSummary): ProviderStatus {
     failingPermanent: summary.failing_permanent,
     needsReauthorization: summary.needs_reauthorization,
     withoutRefreshToken: summary.without_refresh_token,
+    withoutResult: summary.without_result,
     lastSuccess: moment(summary.last_success),
   };
 }

@@ -13,12 +13,16 @@ export interface ProviderSummary {
   readonly failing_transient: number;
   readonly failing_permanent: number;
   readonly without_refresh_token: number;
+  /** The latest attempt has ended, and neither as a success nor as a failure of the grant: our own fault, or a lost result. */
+  readonly without_result: number;
   readonly needs_reauthorization: number;
   /** Of any row with a status that we know. */
   readonly last_success: Date | number | null;
 }
 
 /**
+ * An attempt that is under way holds its row for `$2` seconds from its start; whatever became of it sets another hold.
+ * A row that is not due any more was connected anew meanwhile.
  * Reads the whole table once. Rows with a status that we do not know are the product's own affair; providers that
  * have only users who disconnected are of no interest.
  */
@@ -31,6 +35,10 @@ SELECT coalesce(provider, '') AS provider,
        count(*) FILTER (WHERE ${isFailing} AND coalesce(consecutive_failures, 0) <= 0)::int AS failing_transient,
        count(*) FILTER (WHERE ${isFailing} AND consecutive_failures > 0)::int AS failing_permanent,
        count(*) FILTER (WHERE status = 'connected' AND coalesce(refresh_token, '') = '')::int AS without_refresh_token,
+       count(*) FILTER (WHERE status = 'connected' AND expires_at <= now() + make_interval(secs => $1)
+         AND last_refresh_attempt > coalesce(last_refresh_success, '-infinity')
+         AND last_refresh_attempt > coalesce(last_failure_at, '-infinity')
+         AND refresh_held_until IS DISTINCT FROM last_refresh_attempt + make_interval(secs => $2))::int AS without_result,
        count(*) FILTER (WHERE status = 'needs_reauthorization')::int AS needs_reauthorization,
        max(last_refresh_success) AS last_success
 FROM integrations
@@ -41,7 +49,7 @@ ORDER BY 1`;
 
 export function summarizeProviders(
   database: Database,
-  wanted: { readonly windowSeconds: number },
+  wanted: { readonly windowSeconds: number; readonly attemptHoldSeconds: number },
 ): Promise<ProviderSummary[]> {
-  return database.query<ProviderSummary>(statement, [wanted.windowSeconds]);
+  return database.query<ProviderSummary>(statement, [wanted.windowSeconds, wanted.attemptHoldSeconds]);
 }

@@ -53,6 +53,15 @@ describe('status', () => {
     expect(text).toContain('evergrant dlq list');
   });
 
+  test('attempts that end by our own fault are not well, before any token expires', () => {
+    const providers = [provider(), provider({ provider: 'globex', withoutResult: 3 })];
+    const { problems, text } = status(statusReport({ providers }));
+    expect(problems).toEqual(['operator_fault']);
+    expect(text.split('\n')[0]).toBe(
+      'One thing is not well: the latest attempts of 3 connected integrations ended by our own fault (globex: evergrant refresh <integration-id> names it).',
+    );
+  });
+
   test('three scan intervals to the second are not silence yet', () => {
     const lastScan = { ...statusReport().lastScan!, startedAt: at(-15 * 60) };
     expect(status(statusReport({ lastScan })).problems).toEqual([]);

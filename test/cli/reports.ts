@@ -16,6 +16,7 @@ export function provider(overrides: Partial<ProviderStatus> = {}): ProviderStatu
     failingPermanent: 0,
     needsReauthorization: 0,
     withoutRefreshToken: 0,
+    withoutResult: 0,
     lastSuccess: at(-12),
     ...overrides,
   };

@@ -19,7 +19,8 @@ beforeEach(async () => {
 });
 afterAll(() => db.end());
 
-const ask = (database = db.database) => status(database, { refreshWindowSeconds: 600 });
+const ask = (database = db.database) =>
+  status(database, { refreshWindowSeconds: 600, attemptHoldSeconds: 45 });
 
 const nothing = {
   connected: 0,
@@ -30,6 +31,7 @@ const nothing = {
   failingPermanent: 0,
   needsReauthorization: 0,
   withoutRefreshToken: 0,
+  withoutResult: 0,
   lastSuccess: null,
 };
 
@@ -43,6 +45,28 @@ describe('the status of providers', () => {
       lastScan: null,
       eventsWaiting: { count: 0, oldest: null },
     });
+  });
+
+  it('tells attempts that ended without a result from those under way and those that had one', async () => {
+    const attempted = async (overrides: object, seconds: number, hold: number | null) => {
+      const { id } = await db.insertIntegration({ provider: 'faulty', expiresIn: 300, ...overrides });
+      await db.sql(
+        `UPDATE integrations SET last_refresh_attempt = now() - make_interval(secs => $2),
+           refresh_held_until = now() - make_interval(secs => $2) + make_interval(secs => $3) WHERE id = $1`,
+        [id, seconds, hold],
+      );
+    };
+    const before = new Date(Date.now() - 3_600_000);
+    const after = new Date(Date.now() + 3_600_000);
+    await attempted({ last_refresh_success: before }, 20, 300);
+    await attempted({ last_failure_at: before }, 20, null);
+    await attempted({ last_refresh_success: before }, 20, 45);
+    await attempted({ last_refresh_success: after }, 20, null);
+    await attempted({ last_failure_at: after }, 20, 300);
+    await attempted({ expiresIn: 3_600 }, 20, null);
+    const { providers } = await ask();
+    expect(providers).toMatchObject([{ provider: 'faulty', connected: 6, withoutResult: 2 }]);
+    await db.clear();
   });
 
   it('counts each row where it belongs', async () => {

@@ -164,7 +164,7 @@ async function wholeWay(
 
 /** Everything that the operator asks. */
 async function askEverything(database: Database, integrationId: string): Promise<void> {
-  await status(database, { refreshWindowSeconds: 600 });
+  await status(database, { refreshWindowSeconds: 600, attemptHoldSeconds: 45 });
   await history(database, integrationId);
   await keys(database);
   const reader = new SecretReader();
