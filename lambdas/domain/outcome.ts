@@ -9,15 +9,21 @@ export interface RefreshedTokens {
   readonly refreshTokenExpiresInSeconds: number | null;
   /** Granted scopes; `null`: unchanged (RFC 6749 §5.1). */
   readonly scopes: readonly string[] | null;
+  /** Fields of the answer that the product needs, such as Salesforce's `instance_url`; none is a token. */
+  readonly kept: Readonly<Record<string, string>>;
+  /** What was odd about the answer and mended, for the log: stable codes such as `expires_in_clamped`. */
+  readonly remarks: readonly string[];
 }
 
 export type FailureClass = 'transient' | 'permanent' | 'operator';
 
 interface FailureEvidence {
-  /** Stable, lower case, safe to log: a known OAuth error code or one of ours, such as `timeout`. */
+  /** Stable, lower case, safe to log: one of `failure-codes.ts`, such as `invalid_grant` or `timeout`. */
   readonly code: string;
   /** Status of the answer; `null` when there was none. */
   readonly httpStatus: number | null;
+  /** The provider's own code where ours is another, such as `AADSTS50173`; only one that we know, so safe to log. */
+  readonly providerCode: string | null;
 }
 
 /** A passing fault: try again, never disconnect. */

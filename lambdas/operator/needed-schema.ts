@@ -45,6 +45,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     expires_at: [timestamp, 'rw'],
     refresh_token_expires_at: [timestamp, 'rw'],
     scopes: [{ definition: 'text[]', types: ['text[]', 'character varying[]'] }, 'rw'],
+    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'r'],
     consecutive_failures: [count, 'rw'],
     consecutive_transient_failures: [count, 'rw'],
     disconnect_reason: [ofLength(64), 'rw'],
@@ -112,6 +113,11 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     provider: [text, 'ra'],
     refreshed: [count, 'ra'],
     disconnected: [count, 'ra'],
+  },
+  'evergrant.provider_states': {
+    provider: [text, 'r'],
+    circuit_open: [flag, 'r'],
+    circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'r'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],

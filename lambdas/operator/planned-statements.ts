@@ -36,7 +36,7 @@ import { writeNotification } from '../postgres/write-notification.ts';
 
 /** Fits no row: nothing that a statement could find or change. */
 const id = '00000000-0000-0000-0000-000000000000';
-const result = { id, usedRefreshToken: '', claim: '0' };
+const result = { id, usedToken: '', claim: '0' };
 const window = { windowSeconds: 1, provider: null, limit: 1 };
 
 /** The statements of the functions, with parameters that stand for real ones, so that a server can plan them. */

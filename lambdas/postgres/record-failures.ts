@@ -2,12 +2,13 @@ import type { FailureClass } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from './commit-verdict.ts';
 import type { Database } from './database.ts';
+import { grantToken } from './grant-token.ts';
 
 /** A failed refresh, ready for its row. */
 export interface FailedResult {
   readonly id: string;
-  /** The stored refresh token, letter for letter, that the result was obtained with. */
-  readonly usedRefreshToken: string;
+  /** The stored token (`grant-token.ts`), letter for letter, that the result was obtained with. */
+  readonly usedToken: string;
   /** Fencing token that the attempt ran under. */
   readonly claim: string;
   readonly failureClass: FailureClass;
@@ -58,7 +59,7 @@ WITH result AS (
     "fromCount" integer, "toCount" integer, notification text, email text, disconnects boolean)
 ), target AS MATERIALIZED (
   SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.failure_class, r.invalid_refresh_token, r.code, r.retry_delay,
-         i.status = 'connected' AND i.refresh_token = r.used AND i.refresh_claim = r.claim AS applies,
+         i.status = 'connected' AND ${grantToken('i')} = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
          i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at, i.failure_warned_at,
@@ -145,7 +146,7 @@ export function recordFailures(
 ): Promise<RecordedFailure[]> {
   return database.query(statement, [
     failures.map((failure) => failure.id),
-    failures.map((failure) => failure.usedRefreshToken),
+    failures.map((failure) => failure.usedToken),
     failures.map((failure) => failure.claim),
     failures.map((failure) => failure.failureClass),
     failures.map((failure) => failure.invalidRefreshToken),

@@ -1,19 +1,28 @@
 import type { Database } from './database.ts';
+import { grantToken } from './grant-token.ts';
 
 /** An attempt that has started: whoever holds this makes the one call to the token endpoint. */
 export interface StartedAttempt {
   readonly id: string;
   readonly provider: string;
-  /** As stored: sealed, or plain from before Evergrant. */
-  readonly refresh_token: string;
+  /** What renews the grant (`grant-token.ts`), as stored: sealed, or plain from before Evergrant. */
+  readonly token: string;
+  readonly token_column: 'refresh_token' | 'access_token';
   /** Fencing token that this attempt runs under. */
   readonly claim: string;
+  /** Texts in the integration's `metadata` that are short enough to stand in an address; `null`: none. */
+  readonly variables: Readonly<Record<string, string>> | null;
+  /** The provider's circuit is open, and this attempt is one of the few that find out whether it can be closed. */
+  readonly probe: boolean;
+  /** Seconds until the access token expires by the database's clock; `null`: no finite expiry. */
+  readonly expires_in_seconds: number | null;
 }
 
 /**
  * Consumes open claims and loads what the attempts need, in one statement: a duplicate of a message finds
  * nothing to start. Any message may start an open claim, so that a backlog of messages from earlier scans
- * still does its work. The hold outlives the function's timeout: until then nobody else can start, whatever
+ * still does its work; but of a provider whose circuit is open only the probes start, and the claims of the others
+ * lapse. The hold outlives the function's timeout: until then nobody else can start, whatever
  * becomes of this process. `SKIP LOCKED`: a row that somebody is changing right now waits for the next
  * scan, and cannot make the rows beside it wait.
  */
@@ -23,14 +32,22 @@ SET refresh_claim_open = false,
     refresh_held_until = now() + make_interval(secs => $2),
     last_refresh_attempt = now()
 FROM (
-  SELECT id
-  FROM integrations
-  WHERE id = ANY($1::uuid[])
-    AND refresh_claim_open AND status = 'connected' AND refresh_token <> ''
-  FOR NO KEY UPDATE SKIP LOCKED
+  SELECT i.id, s.provider IS NOT NULL AS probe
+  FROM integrations i
+  LEFT JOIN evergrant.provider_states s ON s.provider = i.provider AND s.circuit_open
+  WHERE i.id = ANY($1::uuid[])
+    AND i.refresh_claim_open AND i.status = 'connected' AND ${grantToken('i')} <> ''
+    AND (s.provider IS NULL OR i.id = ANY(s.circuit_probes))
+  FOR NO KEY UPDATE OF i SKIP LOCKED
 ) AS startable
 WHERE i.id = startable.id
-RETURNING i.id, i.provider, i.refresh_token, i.refresh_claim AS claim`;
+RETURNING i.id, i.provider, ${grantToken('i')} AS token,
+  CASE WHEN i.refresh_token <> '' THEN 'refresh_token' ELSE 'access_token' END AS token_column,
+  i.refresh_claim AS claim, startable.probe,
+  (SELECT jsonb_object_agg(key, value)
+   FROM jsonb_each_text(CASE WHEN jsonb_typeof(i.metadata::jsonb) = 'object' THEN i.metadata::jsonb ELSE '{}' END)
+   WHERE length(value) <= 255) AS variables,
+  CASE WHEN isfinite(i.expires_at) THEN extract(epoch FROM i.expires_at - now())::float8 END AS expires_in_seconds`;
 
 export function startAttempts(
   database: Database,

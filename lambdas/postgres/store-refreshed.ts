@@ -1,14 +1,16 @@
 import type { CommitVerdict } from './commit-verdict.ts';
 import type { Database } from './database.ts';
+import { grantToken } from './grant-token.ts';
 
 /** A successful refresh, ready for its row. */
 export interface RefreshedResult {
   readonly id: string;
-  /** The stored refresh token, letter for letter, that the result was obtained with. */
-  readonly usedRefreshToken: string;
+  /** The stored token (`grant-token.ts`), letter for letter, that the result was obtained with. */
+  readonly usedToken: string;
   /** Fencing token that the attempt ran under. */
   readonly claim: string;
   readonly accessToken: string;
+  /** What the grant is renewed with from now on. A row without a refresh token keeps none: `accessToken` renews it. */
   readonly refreshToken: string;
   /** From now. */
   readonly expiresInSeconds: number;
@@ -50,7 +52,7 @@ WITH result AS (
 ), stored AS (
   UPDATE integrations i
   SET access_token = r.access_token,
-      refresh_token = r.refresh_token,
+      refresh_token = CASE WHEN i.refresh_token <> '' THEN r.refresh_token ELSE i.refresh_token END,
       expires_at = now() + make_interval(secs => r.expires_in),
       refresh_token_expires_at =
         coalesce(now() + make_interval(secs => r.refresh_token_expires_in), i.refresh_token_expires_at),
@@ -74,7 +76,7 @@ WITH result AS (
       updated_at = now()
   FROM target t
   JOIN result r ON r.id = t.id
-  WHERE i.id = t.id AND i.refresh_token = r.used
+  WHERE i.id = t.id AND ${grantToken('i')} = r.used
     AND (i.refresh_claim = r.claim OR i.refresh_claim_open OR r.refresh_token <> r.used)
   RETURNING i.id
 ), released AS (
@@ -82,7 +84,7 @@ WITH result AS (
   SET refresh_held_until = NULL
   FROM target t
   JOIN result r ON r.id = t.id
-  WHERE i.id = t.id AND i.refresh_token IS DISTINCT FROM r.used
+  WHERE i.id = t.id AND ${grantToken('i')} IS DISTINCT FROM r.used
     AND i.refresh_claim = r.claim AND NOT i.refresh_claim_open
 )
 SELECT r.id,
@@ -102,7 +104,7 @@ export function storeRefreshed(
 ): Promise<StoredResult[]> {
   return database.query(statement, [
     results.map((result) => result.id),
-    results.map((result) => result.usedRefreshToken),
+    results.map((result) => result.usedToken),
     results.map((result) => result.claim),
     results.map((result) => result.accessToken),
     results.map((result) => result.refreshToken),

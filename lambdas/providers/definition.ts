@@ -2,16 +2,32 @@ import { problemsOf, z } from '../schema.ts';
 
 const failureMeaning = z.enum(['transient', 'permanent', 'invalid_refresh_token', 'operator']);
 
-/** What an error code of a provider means for a grant. */
+/** What an error of a provider means for a grant. */
 export type FailureMeaning = z.infer<typeof failureMeaning>;
 
 const seconds = z.int().check(z.positive());
+const text = z.string().check(z.minLength(1));
+const parameters = z.record(z.string(), z.string());
 
-const endpoint = z.url({ protocol: /^https?$/ }).check(
-  z.refine((address) => address.startsWith('https://') || isLoopback(address), {
-    error: 'must start with https:// (plain http is accepted for loopback addresses only)',
+/** `{name}` in an address: filled in from our client's secret or from the integration. */
+const variableInAddress = /\{(\w+)\}/g;
+
+const secure = z.refine((address: string) => address.startsWith('https://') || isLoopback(address), {
+  error: 'must start with https:// (plain http is accepted for loopback addresses only)',
+});
+const withoutCredentials = z.refine(
+  (address: string) => !URL.canParse(address) || hasNoCredentials(new URL(address)),
+  { error: 'must not hold credentials; put them into clientId and clientSecret' },
+);
+const endpoint = z.url({ protocol: /^https?$/ }).check(secure, withoutCredentials);
+
+/** An endpoint that may hold variables, none of them in front of the host. */
+const endpointTemplate = z.string().check(
+  z.refine((address) => /^https?:\/\//.test(address) && URL.canParse(filled(address)), {
+    error: 'Invalid URL',
   }),
-  z.refine((address) => !URL.canParse(address) || hasNoCredentials(new URL(address)), {
+  secure,
+  z.refine((address) => !URL.canParse(filled(address)) || hasNoCredentials(new URL(filled(address))), {
     error: 'must not hold credentials; put them into clientId and clientSecret',
   }),
 );
@@ -35,6 +51,29 @@ const ownParameters = [
   'state',
 ];
 
+const variable = z.strictObject({
+  /** `client`: the same for all users, from the secret. `integration`: differs by user, from the row's `metadata`. */
+  from: z.enum(['client', 'integration']),
+  /** Regular expression that a value must match from its begin to its end. */
+  pattern: text.check(z.refine(isRegularExpression, { error: 'must be a regular expression' })),
+  /** What it is, with an example: "the name before .zendesk.com, such as acme". */
+  description: text,
+  /** Where nobody says otherwise. */
+  default: z.optional(text),
+});
+
+/**
+ * One way in which a provider says that it refused. `fields` are paths into the JSON body (`error`, `errors.0.code`),
+ * each with the value that stands there, or a text that its string contains, whatever the case; all must hold.
+ */
+const errorRule = z.strictObject({
+  status: z.optional(z.int()),
+  fields: z.record(text, z.union([z.string(), z.number(), z.boolean(), z.strictObject({ contains: text })])),
+  meaning: failureMeaning,
+  /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
+  code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
+});
+
 const definition = z.strictObject({
   /** Shown to users: "Google", "Acme Calendar". */
   displayName: z
@@ -44,29 +83,84 @@ const definition = z.strictObject({
       z.maxLength(100),
       z.regex(/^\P{Cc}*$/u, { error: 'must hold no control characters' }),
     ),
-  /** RFC 6749 §3.2. */
-  tokenEndpoint: endpoint,
-  /** RFC 6749 §2.3.1; `none`: a public client that sends only its `client_id`. */
+  /** The provider's own page about refreshing, or about its OAuth as a whole. */
+  documentation: z.optional(z.url()),
+  /**
+   * What a new access token is obtained with: the refresh token (RFC 6749 §6), or the access token itself, which is
+   * then exchanged before it expires. `none`: there is nothing to renew.
+   */
+  renewal: z._default(z.enum(['refresh_token', 'access_token', 'none']), 'refresh_token'),
+  /** RFC 6749 §3.2. May hold `{variables}`. Needed unless there is nothing to renew. */
+  tokenEndpoint: z.optional(endpointTemplate),
+  /** What stands for the `{variables}` in the addresses. */
+  variables: z._default(z.record(z.string().check(z.regex(/^\w+$/)), variable), {}),
+  /** How the parameters travel: form-encoded or JSON in a POST, or in the query of a GET. */
+  requestFormat: z._default(z.enum(['form', 'json', 'query']), 'form'),
+  /**
+   * RFC 6749 §2.3.1, RFC 7523 §2.2. `client_secret_basic_raw`: Basic without the form-encoding that the RFC asks for,
+   * for providers that do not decode. `none`: a public client that sends only its `client_id`. `anonymous`: nothing
+   * of a client is sent.
+   */
   clientAuthentication: z._default(
-    z.enum(['client_secret_basic', 'client_secret_post', 'none']),
+    z.enum([
+      'client_secret_basic',
+      'client_secret_basic_raw',
+      'client_secret_post',
+      'private_key_jwt',
+      'none',
+      'anonymous',
+    ]),
     'client_secret_basic',
   ),
+  grantType: z._default(text, 'refresh_token'),
+  /** Name of the parameter with the token that is presented. */
+  tokenParameter: z._default(text, 'refresh_token'),
+  /** Where the token that is presented stands; `bearer`: in the Authorization header. */
+  tokenPlacement: z._default(z.enum(['parameter', 'bearer']), 'parameter'),
+  /** Name of the parameter with our client's id. */
+  clientIdParameter: z._default(text, 'client_id'),
   /** Sent with every request to the token endpoint, beside what the grant type demands. */
-  extraParameters: z._default(z.record(z.string(), z.string()), {}),
-  /** Lifetime of an access token where the answer carries no `expires_in`; by default an hour. */
+  extraParameters: z._default(parameters, {}),
+  /** Sent with every request to the token endpoint. */
+  headers: z._default(parameters, {}),
+  /** Calls to the token endpoint that the provider allows in a second, all of our functions together. */
+  callsPerSecond: z.optional(z.number().check(z.positive())),
+  /** Whether a call with a token that nobody has issued tells good client credentials from bad ones. */
+  credentialsCanBeTried: z._default(z.boolean(), true),
+
+  /** Lifetime of an access token where the answer does not say; by default an hour. */
   accessTokenLifetimeSeconds: z.optional(seconds),
-  /** Error codes that mean something else here than in RFC 6749 §5.2. */
+  /** The access token is a JWT, and its `exp` says how long it lives where the answer does not. */
+  lifetimeFromJwt: z._default(z.boolean(), false),
+  /** Whether a refresh brings a new refresh token, which ends the one that was used. */
+  rotation: z._default(z.enum(['always', 'sometimes', 'never', 'unknown']), 'unknown'),
+  /** For so long a refresh token that was used may be used again. */
+  reuseGraceSeconds: z._default(z.int().check(z.nonnegative()), 0),
+  /** How long refresh tokens live where the answer does not say; counted anew from each refresh, or never. */
+  refreshTokenLifetime: z.optional(z.strictObject({ seconds, from: z.enum(['refresh', 'authorization']) })),
+
+  /** Field of the answer that holds the tokens, where they do not stand on top. */
+  tokensAt: z.optional(text),
+  /** Where HTTP 200 may be a refusal: the field that says so, and its value when it is none. */
+  success: z.optional(z.strictObject({ field: text, value: z.union([z.string(), z.number(), z.boolean()]) })),
+  scopeSeparator: z._default(z.enum([' ', ',']), ' '),
+  /** Fields of the answer that the product needs: kept in the integration's `metadata`. */
+  keptFields: z._default(z.array(text), []),
+  /** Error codes (the field `error`) that mean something else here than in RFC 6749 §5.2. */
   errorMeanings: z._default(z.record(z.string(), failureMeaning), {}),
+  /** Looked at before `errorMeanings`; the first that fits decides. */
+  errorRules: z._default(z.array(errorRule), []),
+
   /** RFC 6749 §3.1. This and what follows serve to connect an account by the command line; refreshes need none of it. */
-  authorizationEndpoint: z.optional(endpoint),
+  authorizationEndpoint: z.optional(endpointTemplate),
   /** What `iss` in an authorization response must be, RFC 9207; by default anything of the authorization endpoint's origin. */
   issuer: z.optional(endpoint),
   /** Asked for when an account is connected. */
   scopes: z.optional(z.array(scope)),
   /** Sent with the authorization request, such as Google's `access_type` and `prompt`. */
   authorizationParameters: z.optional(
-    z.record(z.string(), z.string()).check(
-      z.refine((parameters) => !ownParameters.some((name) => Object.hasOwn(parameters, name)), {
+    parameters.check(
+      z.refine((given) => !ownParameters.some((name) => Object.hasOwn(given, name)), {
         error: `must not hold ${ownParameters.join(', ')}: these are set by the request itself (scopes has a field of its own)`,
       }),
     ),
@@ -76,35 +170,42 @@ const definition = z.strictObject({
 /** A provider as data: how its token endpoint is called and how its answers are read. */
 export type ProviderDefinition = z.infer<typeof definition>;
 
-const clientSecret = z.strictObject({
-  clientId: z.string().check(z.minLength(1)),
-  clientSecret: z.optional(z.string().check(z.minLength(1))),
-  provider: definition,
-});
+/** A provider as somebody writes it down: what has a default may be left out. */
+export type ProviderDescription = z.input<typeof definition>;
 
-/** One provider with the credentials of our client there: the content of one secret. */
-export type ProviderClient = z.infer<typeof clientSecret>;
+export type ErrorRule = z.infer<typeof errorRule>;
 
-export type ParsedProviderClient =
-  | { readonly ok: true; readonly client: ProviderClient }
-  /** `problem` names every faulty field and holds no value, so that it can be logged. */
+export type Parsed<Value> =
+  | { readonly ok: true; readonly value: Value }
+  /** `problem` names every faulty field and repeats no value, so that it can be logged. */
   | { readonly ok: false; readonly problem: string };
 
-/** Reads the content of a provider's secret. Never throws; the problem names the field and what it must be. */
-export function parseProviderClient(secret: string): ParsedProviderClient {
-  let document: unknown;
-  try {
-    document = JSON.parse(secret);
-  } catch {
-    return { ok: false, problem: 'the secret is not JSON' };
+/** Reads a description, and looks whether its parts fit each other. Never throws. */
+export function parseDefinition(description: unknown, name = 'provider'): Parsed<ProviderDefinition> {
+  const parsed = definition.safeParse(description);
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }));
+    return { ok: false, problem: problemsOf({ ...parsed.error, issues }, name) };
   }
-  const parsed = clientSecret.safeParse(document);
-  if (!parsed.success) return { ok: false, problem: problemsOf(parsed.error, 'the secret') };
-  const { provider } = parsed.data;
-  if (provider.clientAuthentication !== 'none' && parsed.data.clientSecret === undefined) {
-    return { ok: false, problem: `clientSecret: needed for ${provider.clientAuthentication}` };
+  const { data } = parsed;
+  if (data.renewal !== 'none' && data.tokenEndpoint === undefined) {
+    return { ok: false, problem: `${name}.tokenEndpoint: needed unless renewal is "none"` };
   }
-  return { ok: true, client: parsed.data };
+  const unknown = [data.tokenEndpoint ?? '', data.authorizationEndpoint ?? '']
+    .flatMap((address) => [...address.matchAll(variableInAddress)].map((match) => match[1] as string))
+    .find((variable) => !Object.hasOwn(data.variables, variable));
+  if (unknown !== undefined) {
+    return {
+      ok: false,
+      problem: `${name}.variables.${unknown}: needed by an address that holds {${unknown}}`,
+    };
+  }
+  return { ok: true, value: data };
+}
+
+/** The variables of an address, filled in by `valueOf`. */
+export function fillIn(address: string, valueOf: (variable: string) => string): string {
+  return address.replaceAll(variableInAddress, (_, name: string) => valueOf(name));
 }
 
 /** What is wrong with an address as an endpoint, after the name of what holds it; `null`: nothing. */
@@ -114,9 +215,22 @@ export function problemOfEndpoint(address: string, name: string): string | null 
 }
 
 /** What is wrong with a text as one scope, after the name of what holds it; `null`: nothing. */
-export function problemOfScope(text: string, name: string): string | null {
-  const parsed = scope.safeParse(text);
+export function problemOfScope(given: string, name: string): string | null {
+  const parsed = scope.safeParse(given);
   return parsed.success ? null : problemsOf(parsed.error, name);
+}
+
+function filled(address: string): string {
+  return fillIn(address, () => 'x');
+}
+
+function isRegularExpression(pattern: string): boolean {
+  try {
+    new RegExp(`^(?:${pattern})$`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function hasNoCredentials({ username, password }: URL): boolean {
@@ -124,7 +238,7 @@ function hasNoCredentials({ username, password }: URL): boolean {
 }
 
 function isLoopback(address: string): boolean {
-  if (!URL.canParse(address)) return false;
-  const { hostname } = new URL(address);
+  if (!URL.canParse(filled(address))) return false;
+  const { hostname } = new URL(filled(address));
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

@@ -254,9 +254,9 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
   });
   if (!found.ok) return withoutCall({ kind: 'operator', code: found.code, httpStatus: null, fix: found.fix });
 
-  const opened = await parts.sealer.open(attempt.refresh_token, {
+  const opened = await parts.sealer.open(attempt.token, {
     integrationId: attempt.id,
-    column: 'refresh_token',
+    column: attempt.token_column,
   });
   if (!opened.ok && opened.reason === 'unknown_key') {
     const fix = `Put the key with the id ${opened.keyId} back into the token key secret, under "previous".`;

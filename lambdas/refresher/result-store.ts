@@ -63,19 +63,25 @@ export class ResultStore {
     );
   }
 
-  /** Seals and stores new tokens. `receivedAtMs` is `performance.now()` when the answer came. */
+  /**
+   * Seals and stores new tokens. `used`: the token that renewed the grant, as it was opened. `receivedAtMs` is
+   * `performance.now()` when the answer came.
+   */
   async storeRefreshed(
     attempt: StartedAttempt,
-    refreshToken: { readonly opened: string; readonly current: boolean },
+    used: { readonly opened: string; readonly current: boolean },
     tokens: RefreshedTokens,
     receivedAtMs: number,
   ): Promise<Committed<StoredResult>> {
+    const accessTokenAtRest = this.#atRest(attempt.id, 'access_token', tokens.accessToken);
     const [accessToken, newRefreshToken] = await Promise.all([
-      this.#atRest(attempt.id, 'access_token', tokens.accessToken),
-      // Not rotated and stored as it should be: the same string stays.
-      tokens.refreshToken === null && refreshToken.current === (this.#tokensAtRest === 'sealed')
-        ? attempt.refresh_token
-        : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? refreshToken.opened),
+      accessTokenAtRest,
+      attempt.token_column === 'access_token'
+        ? accessTokenAtRest
+        : // Not rotated and stored as it should be: the same string stays.
+          tokens.refreshToken === null && used.current === (this.#tokensAtRest === 'sealed')
+          ? attempt.token
+          : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? used.opened),
     ]);
     return this.#untilCommitted(() =>
       this.#refreshed.commit({ attempt, tokens, accessToken, refreshToken: newRefreshToken, receivedAtMs }),
@@ -146,7 +152,7 @@ function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }:
   const ageSeconds = (performance.now() - receivedAtMs) / 1000;
   return {
     id: attempt.id,
-    usedRefreshToken: attempt.refresh_token,
+    usedToken: attempt.token,
     claim: attempt.claim,
     accessToken,
     refreshToken,
@@ -160,7 +166,7 @@ function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }:
 function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: FailureOfAttempt) {
   return {
     id: attempt.id,
-    usedRefreshToken: attempt.refresh_token,
+    usedToken: attempt.token,
     claim: attempt.claim,
     failureClass: failure.kind,
     invalidRefreshToken: failure.kind === 'permanent' && failure.invalidRefreshToken,

@@ -79,7 +79,7 @@ async function wholeWay(
     [
       {
         id: row.id,
-        usedRefreshToken: attempt!.refresh_token,
+        usedToken: attempt!.refresh_token,
         claim: attempt!.claim,
         failureClass: 'permanent',
         invalidRefreshToken: true,
@@ -116,7 +116,7 @@ async function wholeWay(
     await storeRefreshed(database, [
       {
         id: row.id,
-        usedRefreshToken: again!.refresh_token,
+        usedToken: again!.refresh_token,
         claim: again!.claim,
         accessToken: 'a',
         refreshToken: 'r',

@@ -49,7 +49,7 @@ function failed(
 ): FailedResult {
   return {
     id: row.id,
-    usedRefreshToken: row.refresh_token ?? '',
+    usedToken: row.refresh_token ?? '',
     claim: row.refresh_claim,
     providerName: 'Acme Calendar',
     retryDelaySeconds: 300,
@@ -413,7 +413,7 @@ describe('a disconnection', () => {
     await storeRefreshed(db.database, [
       {
         id: row.id,
-        usedRefreshToken: row.refresh_token!,
+        usedToken: row.refresh_token!,
         claim: (await db.integration(row.id)).refresh_claim,
         accessToken: 'a',
         refreshToken: row.refresh_token!,
@@ -528,7 +528,7 @@ describe('any history', () => {
                       row,
                       next.failure,
                       step % 2
-                        ? { usedRefreshToken: 'old' }
+                        ? { usedToken: 'old' }
                         : { claim: String(Number(row.refresh_claim) - 1) },
                     ),
                   );
@@ -539,7 +539,7 @@ describe('any history', () => {
                     await storeRefreshed(db.database, [
                       {
                         id,
-                        usedRefreshToken: row.refresh_token!,
+                        usedToken: row.refresh_token!,
                         claim: row.refresh_claim,
                         accessToken: 'a',
                         refreshToken: next.rotated ? randomUUID() : row.refresh_token!,

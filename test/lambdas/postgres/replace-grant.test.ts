@@ -58,7 +58,7 @@ const success = ({ id, refresh_token, claim: number }: StartedAttempt) =>
   storeRefreshed(db.database, [
     {
       id,
-      usedRefreshToken: refresh_token,
+      usedToken: refresh_token,
       claim: number,
       accessToken: 'access-late',
       refreshToken: 'refresh-late',
@@ -74,7 +74,7 @@ const failure = ({ id, refresh_token, claim: number }: StartedAttempt) =>
     [
       {
         id,
-        usedRefreshToken: refresh_token,
+        usedToken: refresh_token,
         claim: number,
         failureClass: 'permanent',
         invalidRefreshToken: true,

@@ -23,7 +23,7 @@ const claim = () =>
 function result(row: IntegrationRow, changes: Partial<RefreshedResult> = {}): RefreshedResult {
   return {
     id: row.id,
-    usedRefreshToken: row.refresh_token ?? '',
+    usedToken: row.refresh_token ?? '',
     claim: row.refresh_claim,
     accessToken: 'access-2',
     refreshToken: 'refresh-2',
@@ -239,10 +239,10 @@ describe('a success after a disconnection by Evergrant', () => {
       ]),
     );
     const void_ = await disconnected();
-    expect(await premature(result(void_, { usedRefreshToken: 'other' }))).toEqual([false]);
+    expect(await premature(result(void_, { usedToken: 'other' }))).toEqual([false]);
     expect((await db.integration(void_.id)).disconnected_grant).not.toBeNull();
     const reconnected = await disconnected({ refresh_token: 'of the user' });
-    expect(await premature(result(reconnected, { usedRefreshToken: 'refresh-1' }))).toEqual([false]);
+    expect(await premature(result(reconnected, { usedToken: 'refresh-1' }))).toEqual([false]);
   });
 
   it('counts once when it is committed by eight at once, rotated or not', async () => {

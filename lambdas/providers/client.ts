@@ -1,0 +1,135 @@
+import { problemsOf, z } from '../schema.ts';
+import { findInCatalogue } from './catalogue.ts';
+import {
+  type Parsed,
+  type ProviderDefinition,
+  type ProviderDescription,
+  parseDefinition,
+} from './definition.ts';
+
+const text = z.string().check(z.minLength(1));
+
+const secretContent = z.strictObject({
+  clientId: z.optional(text),
+  clientSecret: z.optional(text),
+  /** PKCS #8 PEM, for `private_key_jwt`. */
+  privateKey: z.optional(text),
+  /** `kid` that the provider knows the key by. */
+  keyId: z.optional(text),
+  /** Values of the definition's variables that come from the client. */
+  variables: z._default(z.record(z.string(), text), {}),
+  /** Name in the catalogue of the provider whose definition this is; by default the secret's own. */
+  extends: z.optional(text),
+  /** What differs from the catalogue; the whole definition of a provider that the catalogue does not know. */
+  provider: z._default(z.record(z.string(), z.unknown()), {}),
+});
+
+/** Our client at one provider: who we are there, and how it is talked to. */
+export interface ProviderClient {
+  /** `null` where nothing of a client is sent. */
+  readonly clientId: string | null;
+  readonly clientSecret: string | null;
+  /** PKCS #8 PEM. */
+  readonly privateKey: string | null;
+  readonly keyId: string | null;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly provider: ProviderDefinition;
+}
+
+/** Records that an override adds to instead of replacing them. */
+const mergedFields = [
+  'variables',
+  'extraParameters',
+  'headers',
+  'errorMeanings',
+  'authorizationParameters',
+] as const;
+
+/**
+ * Reads the content of the secret of the provider `name`: credentials, and what its definition has beyond or against the
+ * catalogue's. Never throws; the problem names the field and what it must be.
+ */
+export function parseProviderClient(name: string, secret: string): Parsed<ProviderClient> {
+  let document: unknown;
+  try {
+    document = JSON.parse(secret);
+  } catch {
+    return { ok: false, problem: 'the secret is not JSON' };
+  }
+  const parsed = secretContent.safeParse(document);
+  if (!parsed.success) return { ok: false, problem: problemsOf(parsed.error, 'the secret') };
+  const { extends: base, provider: override, ...client } = parsed.data;
+  const known = findInCatalogue(base ?? name);
+  if (base !== undefined && known === null) {
+    return { ok: false, problem: 'extends: must be a provider of the catalogue (evergrant provider list)' };
+  }
+  const definition = parseDefinition(merge(known?.description ?? {}, override));
+  if (!definition.ok) return definition;
+  const provider = definition.value;
+  const missing = problemOfCredentials(provider, client);
+  if (missing !== null) return { ok: false, problem: missing };
+  return {
+    ok: true,
+    value: {
+      clientId: client.clientId ?? null,
+      clientSecret: client.clientSecret ?? null,
+      privateKey: client.privateKey ?? null,
+      keyId: client.keyId ?? null,
+      variables: client.variables,
+      provider,
+    },
+  };
+}
+
+/** A client of a provider that wants to know nothing of one; `null`: it does, or the catalogue does not know it. */
+export function clientWithoutSecret(name: string): ProviderClient | null {
+  const known = findInCatalogue(name);
+  const definition = known && parseDefinition(known.description);
+  if (!definition?.ok) return null;
+  const { clientAuthentication, renewal } = definition.value;
+  if (clientAuthentication !== 'anonymous' && renewal !== 'none') return null;
+  return {
+    clientId: null,
+    clientSecret: null,
+    privateKey: null,
+    keyId: null,
+    variables: {},
+    provider: definition.value,
+  };
+}
+
+function merge(base: Partial<ProviderDescription>, override: Readonly<Record<string, unknown>>): object {
+  const merged: Record<string, unknown> = { ...base, ...override };
+  for (const field of mergedFields) {
+    const added = override[field];
+    if (isRecord(base[field]) && isRecord(added)) merged[field] = { ...base[field], ...added };
+  }
+  // The operator's own rules are looked at first.
+  if (Array.isArray(override.errorRules)) {
+    merged.errorRules = [...override.errorRules, ...(base.errorRules ?? [])];
+  }
+  return merged;
+}
+
+function problemOfCredentials(
+  { clientAuthentication, renewal }: ProviderDefinition,
+  given: {
+    readonly clientId?: string | undefined;
+    clientSecret?: string | undefined;
+    privateKey?: string | undefined;
+  },
+): string | null {
+  if (renewal === 'none' || clientAuthentication === 'anonymous') return null;
+  if (given.clientId === undefined) return `clientId: needed for ${clientAuthentication}`;
+  if (clientAuthentication.startsWith('client_secret') && given.clientSecret === undefined) {
+    return `clientSecret: needed for ${clientAuthentication}`;
+  }
+  if (clientAuthentication === 'private_key_jwt' && given.privateKey === undefined) {
+    return `privateKey: needed for ${clientAuthentication} (PKCS #8 in PEM)`;
+  }
+  return null;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
