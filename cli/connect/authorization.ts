@@ -4,7 +4,7 @@ import {
   generateRandomState,
   validateAuthResponse,
 } from 'oauth4webapi';
-import type { ProviderClient } from '../../lambdas/providers/definition.ts';
+import type { ProviderClient } from '../../lambdas/providers/client.ts';
 import { CliError } from '../command.ts';
 import { providerError, providerText } from './provider-text.ts';
 

@@ -1,10 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FoundIntegration } from '../../lambdas/operator/reports.ts';
-import {
-  type ProviderClient,
-  problemOfEndpoint,
-  problemOfScope,
-} from '../../lambdas/providers/definition.ts';
+import type { ProviderClient } from '../../lambdas/providers/client.ts';
+import { problemOfEndpoint, problemOfScope } from '../../lambdas/providers/definition.ts';
 import { isProviderName } from '../../lambdas/secrets/provider-clients.ts';
 import { CliError, type CommandContext, type ExitCode, UsageError } from '../command.ts';
 import { readIntegrationId } from '../integration-id.ts';

@@ -1,5 +1,5 @@
 import { GetSecretValueCommand, ResourceNotFoundException } from '@aws-sdk/client-secrets-manager';
-import type { ProviderClient } from '../../lambdas/providers/definition.ts';
+import type { ProviderClient } from '../../lambdas/providers/client.ts';
 import { TokenKeyError } from '../../lambdas/sealing/token-keys.ts';
 import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
 import {
@@ -17,7 +17,7 @@ export async function readProviderClient(
 ): Promise<{ readonly client: ProviderClient; readonly secretId: string }> {
   if (!isProviderName(provider)) throw new CliError(invalidProviderName.code, invalidProviderName.fix);
   const secretId = target.output('ProviderSecretPrefix') + provider;
-  const found = readProviderSecret(secretId, await readSecret(target, secretId));
+  const found = readProviderSecret(provider, secretId, await readSecret(target, secretId));
   if (!found.ok) throw new CliError(found.code, found.fix);
   return { client: found.client, secretId };
 }

@@ -11,7 +11,7 @@ import {
   refreshTokenGrantRequest,
   type TokenEndpointRequestOptions,
 } from 'oauth4webapi';
-import type { ProviderClient } from './definition.ts';
+import type { ProviderClient } from './client.ts';
 import type { Answer } from './verdict.ts';
 
 /** Token responses are a few kilobytes; whoever sends more than this is not answering our question. */
@@ -77,8 +77,8 @@ async function call(
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const response = await request(
-      { issuer: provider.tokenEndpoint, token_endpoint: provider.tokenEndpoint },
-      { client_id: clientId },
+      { issuer: provider.tokenEndpoint ?? '', token_endpoint: provider.tokenEndpoint ?? '' },
+      { client_id: clientId ?? '' },
       clientAuthentication(provider.clientAuthentication, clientSecret ?? ''),
       {
         additionalParameters: provider.extraParameters,
@@ -105,7 +105,7 @@ function clientAuthentication(
       return ClientSecretBasic(clientSecret);
     case 'client_secret_post':
       return ClientSecretPost(clientSecret);
-    case 'none':
+    default:
       return None();
   }
 }

@@ -12,11 +12,11 @@ const parameters = z.record(z.string(), z.string());
 /** `{name}` in an address: filled in from our client's secret or from the integration. */
 const variableInAddress = /\{(\w+)\}/g;
 
-const secure = z.refine((address: string) => address.startsWith('https://') || isLoopback(address), {
+const secure = z.refine<string>((address) => address.startsWith('https://') || isLoopback(address), {
   error: 'must start with https:// (plain http is accepted for loopback addresses only)',
 });
-const withoutCredentials = z.refine(
-  (address: string) => !URL.canParse(address) || hasNoCredentials(new URL(address)),
+const withoutCredentials = z.refine<string>(
+  (address) => !URL.canParse(address) || hasNoCredentials(new URL(address)),
   { error: 'must not hold credentials; put them into clientId and clientSecret' },
 );
 const endpoint = z.url({ protocol: /^https?$/ }).check(secure, withoutCredentials);
@@ -203,9 +203,9 @@ export function parseDefinition(description: unknown, name = 'provider'): Parsed
   return { ok: true, value: data };
 }
 
-/** The variables of an address, filled in by `valueOf`. */
-export function fillIn(address: string, valueOf: (variable: string) => string): string {
-  return address.replaceAll(variableInAddress, (_, name: string) => valueOf(name));
+/** The variables of an address, filled in by `lookUp`. */
+export function fillIn(address: string, lookUp: (variable: string) => string): string {
+  return address.replaceAll(variableInAddress, (_, name: string) => lookUp(name));
 }
 
 /** What is wrong with an address as an endpoint, after the name of what holds it; `null`: nothing. */

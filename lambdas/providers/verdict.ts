@@ -57,13 +57,20 @@ const generalFix = "Compare the provider's definition with its documentation.";
  */
 export async function verdict(definition: ProviderDefinition, answer: Answer): Promise<Outcome> {
   if (answer.kind === 'no_response') {
-    return { kind: 'transient', code: answer.reason, httpStatus: null, retryAfterSeconds: null };
+    return {
+      kind: 'transient',
+      code: answer.reason,
+      httpStatus: null,
+      providerCode: null,
+      retryAfterSeconds: null,
+    };
   }
   const { status, headers } = answer;
   const passing = (code: string): Outcome => ({
     kind: 'transient',
     code,
     httpStatus: status,
+    providerCode: null,
     retryAfterSeconds: retryAfterSeconds(headers),
   });
 
@@ -135,11 +142,11 @@ function refusal(
 }
 
 function permanent(code: string, httpStatus: number, invalidRefreshToken: boolean): Failure {
-  return { kind: 'permanent', code, httpStatus, invalidRefreshToken };
+  return { kind: 'permanent', code, httpStatus, providerCode: null, invalidRefreshToken };
 }
 
 function operatorFault(code: string, httpStatus: number, fix: string): OperatorFault {
-  return { kind: 'operator', code, httpStatus, fix };
+  return { kind: 'operator', code, httpStatus, providerCode: null, fix };
 }
 
 function parseObject(text: string): Record<string, unknown> | null {
@@ -183,7 +190,7 @@ async function readTokens(
   let tokens: Awaited<ReturnType<typeof processRefreshTokenResponse>>;
   try {
     tokens = await processRefreshTokenResponse(
-      { issuer: definition.tokenEndpoint },
+      { issuer: definition.tokenEndpoint ?? '' },
       { client_id: 'unused: no ID token is read' },
       response,
     );
@@ -198,6 +205,8 @@ async function readTokens(
     expiresInSeconds: lifetime(expiresIn) ?? definition.accessTokenLifetimeSeconds ?? usualLifetimeSeconds,
     refreshTokenExpiresInSeconds: lifetime(body.refresh_token_expires_in),
     scopes: readScopes(scope),
+    kept: {},
+    remarks: [],
   };
 }
 

@@ -252,7 +252,14 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
     receivedAtMs: performance.now(),
     callMs: null,
   });
-  if (!found.ok) return withoutCall({ kind: 'operator', code: found.code, httpStatus: null, fix: found.fix });
+  if (!found.ok)
+    return withoutCall({
+      kind: 'operator',
+      code: found.code,
+      httpStatus: null,
+      providerCode: null,
+      fix: found.fix,
+    });
 
   const opened = await parts.sealer.open(attempt.token, {
     integrationId: attempt.id,
@@ -260,13 +267,20 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
   });
   if (!opened.ok && opened.reason === 'unknown_key') {
     const fix = `Put the key with the id ${opened.keyId} back into the token key secret, under "previous".`;
-    return withoutCall({ kind: 'operator', code: 'token_key_unknown', httpStatus: null, fix });
+    return withoutCall({
+      kind: 'operator',
+      code: 'token_key_unknown',
+      httpStatus: null,
+      providerCode: null,
+      fix,
+    });
   }
   if (!opened.ok) {
     return withoutCall({
       kind: 'permanent',
       code: 'refresh_token_damaged',
       httpStatus: null,
+      providerCode: null,
       invalidRefreshToken: true,
     });
   }

@@ -1,4 +1,4 @@
-import { type ProviderClient, parseProviderClient } from '../providers/definition.ts';
+import { type ProviderClient, parseProviderClient } from '../providers/client.ts';
 import type { SecretReader } from './secret-reader.ts';
 
 export type ProviderClientLookup =
@@ -18,7 +18,11 @@ export const invalidProviderName = {
 } as const satisfies ProviderClientLookup;
 
 /** Our client at a provider, from what its secret holds; `null`: there is no such secret. */
-export function readProviderSecret(secretId: string, secret: string | null): ProviderClientLookup {
+export function readProviderSecret(
+  name: string,
+  secretId: string,
+  secret: string | null,
+): ProviderClientLookup {
   if (secret === null) {
     return {
       ok: false,
@@ -26,8 +30,8 @@ export function readProviderSecret(secretId: string, secret: string | null): Pro
       fix: `Create the secret ${secretId} with the client's credentials.`,
     };
   }
-  const parsed = parseProviderClient(secret);
-  if (parsed.ok) return parsed;
+  const parsed = parseProviderClient(name, secret);
+  if (parsed.ok) return { ok: true, client: parsed.value };
   return {
     ok: false,
     code: 'provider_secret_malformed',
@@ -59,7 +63,7 @@ export class ProviderClients {
         fix: `Secrets Manager did not give ${secretId}: ${name}.`,
       };
     }
-    const found = readProviderSecret(secretId, secret);
+    const found = readProviderSecret(provider, secretId, secret);
     if (!found.ok && secret !== null) this.#secrets.forget(secretId);
     return found;
   }

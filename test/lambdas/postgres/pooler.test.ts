@@ -79,7 +79,7 @@ async function wholeWay(
     [
       {
         id: row.id,
-        usedToken: attempt!.refresh_token,
+        usedToken: attempt!.token,
         claim: attempt!.claim,
         failureClass: 'permanent',
         invalidRefreshToken: true,
@@ -116,7 +116,7 @@ async function wholeWay(
     await storeRefreshed(database, [
       {
         id: row.id,
-        usedToken: again!.refresh_token,
+        usedToken: again!.token,
         claim: again!.claim,
         accessToken: 'a',
         refreshToken: 'r',

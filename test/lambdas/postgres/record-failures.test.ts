@@ -527,9 +527,7 @@ describe('any history', () => {
                     failed(
                       row,
                       next.failure,
-                      step % 2
-                        ? { usedToken: 'old' }
-                        : { claim: String(Number(row.refresh_claim) - 1) },
+                      step % 2 ? { usedToken: 'old' } : { claim: String(Number(row.refresh_claim) - 1) },
                     ),
                   );
                   expected.set(id, false);

@@ -54,11 +54,11 @@ async function attemptUnderWay(): Promise<{ row: IntegrationRow; attempt: Starte
   return { row, attempt: attempt! };
 }
 
-const success = ({ id, refresh_token, claim: number }: StartedAttempt) =>
+const success = ({ id, token, claim: number }: StartedAttempt) =>
   storeRefreshed(db.database, [
     {
       id,
-      usedToken: refresh_token,
+      usedToken: token,
       claim: number,
       accessToken: 'access-late',
       refreshToken: 'refresh-late',
@@ -68,13 +68,13 @@ const success = ({ id, refresh_token, claim: number }: StartedAttempt) =>
     },
   ]);
 
-const failure = ({ id, refresh_token, claim: number }: StartedAttempt) =>
+const failure = ({ id, token, claim: number }: StartedAttempt) =>
   recordFailures(
     db.database,
     [
       {
         id,
-        usedToken: refresh_token,
+        usedToken: token,
         claim: number,
         failureClass: 'permanent',
         invalidRefreshToken: true,
@@ -300,7 +300,9 @@ it('many reconnections and results at once leave the row with one whole grant, n
 it('replaces a grant where the status is an enum of the product that lacks one of the three', async () => {
   const product = await testDatabase();
   try {
-    await product.sql('DROP INDEX evergrant_integrations_due');
+    await product.sql(
+      'DROP INDEX evergrant_integrations_due, evergrant_integrations_without_refresh_token, evergrant_integrations_refresh_token_end',
+    );
     await product.sql(
       `CREATE TYPE connection_status AS ENUM ('connected', 'needs_reauthorization', 'paused')`,
     );
