@@ -11,13 +11,10 @@ export const slack = {
   // HTTP 200 for all of these: api.slack.com/methods/oauth.v2.access. The class of the rarer ones is our reading.
   errorRules: [
     { fields: { error: 'invalid_refresh_token' }, meaning: 'invalid_refresh_token', code: 'invalid_grant' },
-    { fields: { error: 'token_revoked' }, meaning: 'invalid_refresh_token', code: 'grant_revoked' },
-    { fields: { error: 'account_inactive' }, meaning: 'invalid_refresh_token', code: 'account_gone' },
-    {
-      fields: { error: ['bad_client_secret', 'invalid_client_id'] },
-      meaning: 'operator',
-      code: 'invalid_client',
-    },
+    { fields: { error: 'token_revoked' }, meaning: 'invalid_refresh_token', code: 'access_revoked' },
+    { fields: { error: 'account_inactive' }, meaning: 'invalid_refresh_token', code: 'account_disabled' },
+    { fields: { error: 'bad_client_secret' }, meaning: 'operator', code: 'client_secret_invalid' },
+    { fields: { error: 'invalid_client_id' }, meaning: 'operator', code: 'client_unknown' },
     { fields: { error: 'invalid_grant_type' }, meaning: 'operator', code: 'unsupported_grant_type' },
     {
       fields: { error: ['invalid_arguments', 'deprecated_endpoint'] },
@@ -26,7 +23,7 @@ export const slack = {
     },
     { fields: { error: 'ratelimited' }, meaning: 'transient', code: 'rate_limited' },
     // The workspace moves into an organization.
-    { fields: { error: 'team_added_to_org' }, meaning: 'transient', code: 'account_migrating' },
+    { fields: { error: 'team_added_to_org' }, meaning: 'transient', code: 'account_moving' },
     {
       fields: {
         error: [
@@ -39,7 +36,7 @@ export const slack = {
         ],
       },
       meaning: 'transient',
-      code: 'provider_unavailable',
+      code: 'temporarily_unavailable',
     },
   ],
   authorizationEndpoint: 'https://slack.com/oauth/v2/authorize',
@@ -59,7 +56,7 @@ export const notion = {
   rotation: 'always',
   errorRules: [
     { fields: { code: 'rate_limited' }, meaning: 'transient', code: 'rate_limited' },
-    { status: 409, fields: {}, meaning: 'transient', code: 'refresh_in_progress' },
+    { status: 409, fields: {}, meaning: 'transient', code: 'conflict' },
   ],
   authorizationEndpoint: 'https://api.notion.com/v1/oauth/authorize',
   authorizationParameters: { owner: 'user' },
@@ -149,7 +146,7 @@ export const zoom = {
     {
       fields: { reason: { contains: 'save access token' } },
       meaning: 'transient',
-      code: 'refresh_in_progress',
+      code: 'conflict',
     },
   ],
   authorizationEndpoint: 'https://zoom.us/oauth/authorize',

@@ -23,14 +23,14 @@ export const shopify = {
   credentialsCanBeTried: false,
   scopeSeparator: ',',
   errorRules: [
-    { fields: { error: 'application_cannot_be_found' }, meaning: 'operator', code: 'invalid_client' },
+    { fields: { error: 'application_cannot_be_found' }, meaning: 'operator', code: 'client_unknown' },
     // Airbyte lists it among a refresh token's ends. One source, so it is not the end by itself.
     {
       fields: { error: 'invalid_request', error_description: { contains: 'refresh' } },
       meaning: 'permanent',
-      code: 'access_denied',
+      code: 'grant_refused',
     },
-    { status: 423, fields: {}, meaning: 'transient', code: 'account_locked' },
+    { status: 423, fields: {}, meaning: 'transient', code: 'temporarily_unavailable' },
   ],
   notes: [
     'For offline tokens that expire (`expiring=1` where the code is exchanged). Others neither expire nor have a refresh token: nothing is done with such rows. Public apps must use expiring ones from 2027-01-01.',
@@ -53,17 +53,17 @@ export const stripeApp = {
     {
       fields: { error: 'invalid_grant', error_description: { contains: 'test mode' } },
       meaning: 'operator',
-      code: 'wrong_environment',
+      code: 'mode_mismatch',
     },
     {
       fields: { error: 'invalid_grant', error_description: { contains: 'live mode' } },
       meaning: 'operator',
-      code: 'wrong_environment',
+      code: 'mode_mismatch',
     },
     {
       fields: { error: 'invalid_grant', error_description: { contains: 'livemode' } },
       meaning: 'operator',
-      code: 'wrong_environment',
+      code: 'mode_mismatch',
     },
     {
       status: 401,
@@ -118,13 +118,13 @@ export const square = {
     {
       fields: { 'errors.0.code': ['ACCESS_TOKEN_REVOKED', 'ACCESS_TOKEN_EXPIRED'] },
       meaning: 'invalid_refresh_token',
-      code: 'grant_revoked',
+      code: 'access_revoked',
     },
     {
       status: 401,
       fields: { 'errors.0.category': 'AUTHENTICATION_ERROR' },
       meaning: 'permanent',
-      code: 'access_denied',
+      code: 'grant_refused',
     },
   ],
   authorizationEndpoint: 'https://connect.{domain}.com/oauth2/authorize',
@@ -142,6 +142,8 @@ export const quickbooks = {
   documentation:
     'https://developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0',
   tokenEndpoint: 'https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer',
+  // Then the answer also says when the five years end that no refresh extends (`x_refresh_token_hard_expires_in`).
+  headers: { 'x-include-refresh-token-hard-expires-in': 'true' },
   accessTokenLifetimeSeconds: 1 * hours,
   // A new value about daily.
   rotation: 'sometimes',
@@ -152,7 +154,7 @@ export const quickbooks = {
     {
       fields: { error: 'invalid_grant', error_description: { contains: 'clientid' } },
       meaning: 'permanent',
-      code: 'access_denied',
+      code: 'grant_refused',
     },
   ],
   authorizationEndpoint: 'https://appcenter.intuit.com/connect/oauth2',

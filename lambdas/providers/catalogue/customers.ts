@@ -12,12 +12,9 @@ export const hubspot = {
     // Both dialects come in one body (iss:PostHog/posthog#72609, nango.dev/blog/hubspot-oauth-bad-refresh-token).
     { fields: { status: 'BAD_REFRESH_TOKEN' }, meaning: 'invalid_refresh_token', code: 'invalid_grant' },
     // The portal was deleted, or disconnected the app.
-    { fields: { status: 'BAD_HUB' }, meaning: 'invalid_refresh_token', code: 'account_gone' },
-    {
-      fields: { status: ['BAD_CLIENT_ID', 'BAD_CLIENT_SECRET'] },
-      meaning: 'operator',
-      code: 'invalid_client',
-    },
+    { fields: { status: 'BAD_HUB' }, meaning: 'invalid_refresh_token', code: 'access_revoked' },
+    { fields: { status: 'BAD_CLIENT_SECRET' }, meaning: 'operator', code: 'client_secret_invalid' },
+    { fields: { status: 'BAD_CLIENT_ID' }, meaning: 'operator', code: 'client_unknown' },
     // Parameters in the wrong place.
     {
       fields: { message: { contains: 'authentication credentials are missing' } },
@@ -25,12 +22,12 @@ export const hubspot = {
       code: 'invalid_request',
     },
     // The account moves between data centres, for hours.
-    { status: 477, fields: {}, meaning: 'transient', code: 'account_migrating' },
+    { status: 477, fields: {}, meaning: 'transient', code: 'account_moving' },
   ],
   authorizationEndpoint: 'https://app.hubspot.com/oauth/authorize',
   scopes: ['oauth'],
   notes: [
-    'The endpoint `/oauth/v1/token` ends on 2027-02-16; this definition uses v3, which takes the grants of v1.',
+    'The endpoint `/oauth/v1/token` ends on 2027-02-16; this definition uses v3.',
     'Access tokens live 30 minutes, and `expires_in` is what is left of them.',
     'HubSpot limits calls to its token endpoint by the second and does not say to how many. If you see many `rate_limited`: `"provider": { "callsPerSecond": 5 }`.',
   ],
@@ -41,7 +38,7 @@ const salesforceRules = [
   {
     fields: { error: 'invalid_grant', error_description: { contains: 'ip restricted' } },
     meaning: 'operator',
-    code: 'address_refused',
+    code: 'ip_not_allowed',
   },
   {
     fields: { error_description: { contains: 'login rate exceeded' } },
@@ -52,21 +49,18 @@ const salesforceRules = [
   {
     fields: { error: 'invalid_grant', error_description: { contains: 'authentication failure' } },
     meaning: 'permanent',
-    code: 'access_denied',
+    code: 'grant_refused',
   },
-  {
-    fields: { error: ['inactive_user', 'inactive_org'] },
-    meaning: 'permanent',
-    code: 'account_disabled',
-  },
-  { fields: { error: 'OAUTH_APP_BLOCKED' }, meaning: 'permanent', code: 'blocked_by_policy' },
-  { fields: { error: 'invalid_client_id' }, meaning: 'operator', code: 'invalid_client' },
+  { fields: { error: 'inactive_user' }, meaning: 'permanent', code: 'account_disabled' },
+  { fields: { error: 'inactive_org' }, meaning: 'permanent', code: 'account_suspended' },
+  { fields: { error: 'OAUTH_APP_BLOCKED' }, meaning: 'permanent', code: 'app_blocked' },
+  { fields: { error: 'invalid_client_id' }, meaning: 'operator', code: 'client_unknown' },
   {
     fields: { error: ['rate_limit_exceeded', 'REQUEST_LIMIT_EXCEEDED'] },
     meaning: 'transient',
     code: 'rate_limited',
   },
-  { fields: { error: 'unknown_error' }, meaning: 'transient', code: 'provider_unavailable' },
+  { fields: { error: 'unknown_error' }, meaning: 'transient', code: 'temporarily_unavailable' },
 ] as const satisfies CatalogueEntry['errorRules'];
 
 const salesforceDomain = (login: string) => ({
@@ -131,9 +125,9 @@ export const zendesk = {
   credentialsCanBeTried: false,
   // A suspended or renamed account answers for itself, not for our address.
   errorRules: [
-    { status: 301, fields: {}, meaning: 'permanent', code: 'account_gone' },
-    { status: 302, fields: {}, meaning: 'permanent', code: 'account_gone' },
-    { status: 404, fields: {}, meaning: 'permanent', code: 'account_gone' },
+    { status: 301, fields: {}, meaning: 'permanent', code: 'account_not_found' },
+    { status: 302, fields: {}, meaning: 'permanent', code: 'account_not_found' },
+    { status: 404, fields: {}, meaning: 'permanent', code: 'account_not_found' },
   ],
   authorizationEndpoint: 'https://{subdomain}.zendesk.com/oauth/authorizations/new',
   scopes: ['read'],
@@ -166,10 +160,13 @@ export const zoho = {
   errorRules: [
     { fields: { error: 'invalid_code' }, meaning: 'invalid_refresh_token', code: 'invalid_grant' },
     // More than ten access tokens of a refresh token within ten minutes.
-    { fields: { error: 'Access Denied' }, meaning: 'transient', code: 'rate_limited' },
-    { fields: { error: 'access_denied' }, meaning: 'transient', code: 'rate_limited' },
-    { fields: { error: 'invalid_client_secret' }, meaning: 'operator', code: 'invalid_client' },
-    { fields: { error: 'general_error' }, meaning: 'transient', code: 'provider_unavailable' },
+    {
+      fields: { error: ['Access Denied', 'access_denied'] },
+      meaning: 'transient',
+      code: 'rate_limited',
+    },
+    { fields: { error: 'invalid_client_secret' }, meaning: 'operator', code: 'client_secret_invalid' },
+    { fields: { error: 'general_error' }, meaning: 'transient', code: 'temporarily_unavailable' },
   ],
   authorizationEndpoint: 'https://accounts.{data_center}/oauth/v2/auth',
   authorizationParameters: { access_type: 'offline', prompt: 'consent' },

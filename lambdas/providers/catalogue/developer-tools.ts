@@ -23,9 +23,9 @@ export const github = {
   // Refusals come with status 200: docs.github.com, troubleshooting OAuth app access token request errors.
   errorRules: [
     { fields: { error: 'bad_refresh_token' }, meaning: 'invalid_refresh_token', code: 'invalid_grant' },
-    { fields: { error: 'unverified_user_email' }, meaning: 'permanent', code: 'account_action_required' },
+    { fields: { error: 'unverified_user_email' }, meaning: 'permanent', code: 'email_unverified' },
     { fields: { error: 'incorrect_client_credentials' }, meaning: 'operator', code: 'invalid_client' },
-    { fields: { error: 'redirect_uri_mismatch' }, meaning: 'operator', code: 'invalid_request' },
+    { fields: { error: 'redirect_uri_mismatch' }, meaning: 'operator', code: 'redirect_uri_mismatch' },
     { fields: { error: 'application_suspended' }, meaning: 'operator', code: 'client_disabled' },
   ],
   authorizationEndpoint: 'https://{host}/login/oauth/authorize',

@@ -22,13 +22,13 @@ export const box = {
   refreshTokenLifetime: { seconds: 60 * days, from: 'refresh' },
   errorRules: [
     // An empty body: another refresh of this grant is under way (support.box.com, community post 360052599233).
-    { status: 409, fields: {}, meaning: 'transient', code: 'refresh_in_progress' },
+    { status: 409, fields: {}, meaning: 'transient', code: 'conflict' },
     { fields: { error: 'rate_limit_exceeded' }, meaning: 'transient', code: 'rate_limited' },
     // One enterprise has not approved the app; anything else under this name is about our client.
     {
       fields: { error: 'unauthorized_client', error_description: { contains: 'enterprise' } },
       meaning: 'permanent',
-      code: 'blocked_by_policy',
+      code: 'app_blocked',
     },
   ],
   authorizationEndpoint: 'https://account.box.com/api/oauth2/authorize',

@@ -32,7 +32,7 @@ export const google = {
     {
       fields: { error: 'invalid_grant', error_subtype: 'invalid_rapt' },
       meaning: 'permanent',
-      code: 'reauthentication_required',
+      code: 'sign_in_required',
     },
     { fields: { error: 'unauthorized_client' }, meaning: 'operator', code: 'grant_of_another_client' },
     // Measured by others, not documented: the client was deleted or disabled in the console.
@@ -45,13 +45,13 @@ export const google = {
     {
       fields: { error: ['admin_policy_enforced', 'org_internal'] },
       meaning: 'permanent',
-      code: 'blocked_by_policy',
+      code: 'admin_policy',
     },
     // The same library retries these words in either field.
     {
       fields: { error_description: ['internal_failure', 'server_error', 'temporarily_unavailable'] },
       meaning: 'transient',
-      code: 'provider_unavailable',
+      code: 'temporarily_unavailable',
     },
   ],
   authorizationEndpoint: 'https://accounts.google.com/o/oauth2/v2/auth',

@@ -73,7 +73,7 @@ export const auth0 = {
     {
       fields: { error: 'invalid_grant', error_description: { contains: "doesn't exist anymore" } },
       meaning: 'invalid_refresh_token',
-      code: 'account_gone',
+      code: 'account_not_found',
     },
     { status: 401, fields: { error: 'access_denied' }, meaning: 'operator', code: 'invalid_client' },
     // A rule or action of the tenant refused this user.

@@ -5,14 +5,14 @@ import { type CatalogueEntry, days } from './entry.ts';
  * tokens; an access token that has not expired is exchanged for a fresh one.
  */
 const errorRules = [
-  { fields: { 'error.is_transient': true }, meaning: 'transient', code: 'provider_unavailable' },
+  { fields: { 'error.is_transient': true }, meaning: 'transient', code: 'temporarily_unavailable' },
   // Of the app, the user, the page; for a short time or for good.
   { fields: { 'error.code': [4, 17, 32, 341, 613] }, meaning: 'transient', code: 'rate_limited' },
   // The texts of a wrong secret and an unknown app are from memory; neither blames anybody's grant.
   {
     fields: { 'error.message': { contains: 'client secret' } },
     meaning: 'operator',
-    code: 'invalid_client',
+    code: 'client_secret_invalid',
   },
   {
     fields: { 'error.message': { contains: 'validating application' } },
@@ -21,24 +21,24 @@ const errorRules = [
   },
   { fields: { 'error.code': 101 }, meaning: 'operator', code: 'invalid_client' },
   { fields: { 'error.code': 3 }, meaning: 'operator', code: 'unauthorized_client' },
-  { fields: { 'error.code': [1, 2] }, meaning: 'transient', code: 'provider_unavailable' },
+  { fields: { 'error.code': [1, 2] }, meaning: 'transient', code: 'temporarily_unavailable' },
   // A block for breaking a policy, for a time.
-  { fields: { 'error.code': 368 }, meaning: 'transient', code: 'blocked_for_a_time' },
+  { fields: { 'error.code': 368 }, meaning: 'transient', code: 'temporarily_unavailable' },
   // A checkpoint, or an account that is not confirmed: the token may work again.
   {
     fields: { 'error.code': [190, 102], 'error.error_subcode': [459, 464] },
     meaning: 'permanent',
-    code: 'account_action_required',
+    code: 'account_verification_required',
   },
   {
     fields: { 'error.code': [190, 102], 'error.error_subcode': 458 },
     meaning: 'invalid_refresh_token',
-    code: 'grant_revoked',
+    code: 'access_revoked',
   },
   {
     fields: { 'error.code': [190, 102], 'error.error_subcode': 460 },
     meaning: 'invalid_refresh_token',
-    code: 'session_ended',
+    code: 'password_changed',
   },
   {
     fields: { 'error.code': [190, 102], 'error.error_subcode': 463 },

@@ -20,7 +20,7 @@ export const twitter = {
     // "Missing valid authorization header": said of a wrong secret.
     { fields: { error: 'unauthorized_client' }, meaning: 'operator', code: 'invalid_client' },
     // The credits of our plan are used up.
-    { status: 402, fields: {}, meaning: 'operator', code: 'plan_exhausted' },
+    { status: 402, fields: {}, meaning: 'operator', code: 'quota_exhausted' },
   ],
   authorizationEndpoint: 'https://x.com/i/oauth2/authorize',
   scopes: ['users.read', 'tweet.read', 'offline.access'],
@@ -69,12 +69,13 @@ export const tiktokBusiness = {
   clientAuthentication: 'client_secret_post',
   accessTokenLifetimeSeconds: 24 * hours,
   rotation: 'always',
+  refreshTokenLifetime: { seconds: 365 * days, from: 'refresh' },
   tokensAt: 'data',
   success: { field: 'code', value: 0 },
   scopeSeparator: ',',
   // From memory, so no code counts as the end of a grant by itself.
   errorRules: [
-    { fields: { code: 40105 }, meaning: 'permanent', code: 'access_denied' },
+    { fields: { code: 40105 }, meaning: 'permanent', code: 'grant_refused' },
     { fields: { code: 40100 }, meaning: 'transient', code: 'rate_limited' },
   ],
   notes: [
@@ -154,6 +155,11 @@ export const twitch = {
       fields: { message: { contains: 'invalid refresh token' } },
       meaning: 'invalid_refresh_token',
       code: 'invalid_grant',
+    },
+    {
+      fields: { message: { contains: 'invalid client secret' } },
+      meaning: 'operator',
+      code: 'client_secret_invalid',
     },
     { fields: { message: { contains: 'invalid client' } }, meaning: 'operator', code: 'invalid_client' },
   ],
