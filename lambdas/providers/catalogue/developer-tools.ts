@@ -14,8 +14,6 @@ export const github = {
     },
   },
   clientAuthentication: 'client_secret_post',
-  // Without it, answers are form-encoded.
-  headers: { accept: 'application/json' },
   accessTokenLifetimeSeconds: 8 * hours,
   rotation: 'always',
   refreshTokenLifetime: { seconds: 183 * days, from: 'refresh' },

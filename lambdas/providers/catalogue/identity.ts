@@ -92,19 +92,21 @@ export const auth0 = {
 export const keycloak = {
   displayName: 'Keycloak',
   documentation: 'https://www.keycloak.org/securing-apps/oidc-layers',
-  tokenEndpoint: 'https://{host}/realms/{realm}/protocol/openid-connect/token',
+  tokenEndpoint: 'https://{host}/{path}/{realm}/protocol/openid-connect/token',
   variables: {
-    host: {
+    host: { from: 'client', pattern: host, description: 'the server’s host, such as id.acme.example' },
+    path: {
       from: 'client',
-      pattern: `${host}(/auth)?`,
-      description: 'the server’s host, such as id.acme.example (with /auth for versions before 17)',
+      pattern: '(auth/)?realms',
+      description: 'auth/realms for versions before 17',
+      default: 'realms',
     },
     realm: { from: 'client', pattern: '[A-Za-z0-9._~-]{1,255}', description: 'the realm, such as acme' },
   },
   // Beside it, `refresh_expires_in` in each answer says when the session ends.
   accessTokenLifetimeSeconds: 300,
   rotation: 'sometimes',
-  authorizationEndpoint: 'https://{host}/realms/{realm}/protocol/openid-connect/auth',
+  authorizationEndpoint: 'https://{host}/{path}/{realm}/protocol/openid-connect/auth',
   scopes: ['openid', 'offline_access'],
   notes: [
     'Without the scope `offline_access`, refresh tokens end with the session: half an hour of disuse by default.',
