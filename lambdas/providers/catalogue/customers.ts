@@ -123,11 +123,11 @@ export const zendesk = {
   refreshTokenLifetime: { seconds: 30 * days, from: 'refresh' },
   // Each account is a host of its own.
   credentialsCanBeTried: false,
-  // A suspended or renamed account answers for itself, not for our address.
+  // An account that was suspended or renamed: neither our address is wrong, nor does it say a word on the grant.
   errorRules: [
-    { status: 301, fields: {}, meaning: 'permanent', code: 'account_not_found' },
-    { status: 302, fields: {}, meaning: 'permanent', code: 'account_not_found' },
-    { status: 404, fields: {}, meaning: 'permanent', code: 'account_not_found' },
+    { status: 301, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 302, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 404, fields: {}, meaning: 'transient', code: 'account_address_gone' },
   ],
   authorizationEndpoint: 'https://{subdomain}.zendesk.com/oauth/authorizations/new',
   scopes: ['read'],

@@ -8,7 +8,7 @@ export const github = {
   variables: {
     host: {
       from: 'client',
-      pattern: '[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?',
+      pattern: '[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?',
       description: 'the host of a GitHub Enterprise Server, such as github.acme.example',
       default: 'github.com',
     },
@@ -41,7 +41,7 @@ export const gitlab = {
   variables: {
     host: {
       from: 'client',
-      pattern: '[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?',
+      pattern: '[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?',
       description: 'the host of a self-managed GitLab, such as gitlab.acme.example',
       default: 'gitlab.com',
     },

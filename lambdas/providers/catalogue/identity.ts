@@ -1,6 +1,6 @@
 import type { CatalogueEntry } from './entry.ts';
 
-const host = '[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?';
+const host = '[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?';
 
 export const oidc = {
   displayName: 'OpenID Connect',
