@@ -161,7 +161,7 @@ export const twitch = {
       meaning: 'operator',
       code: 'client_secret_invalid',
     },
-    { fields: { message: { contains: 'invalid client' } }, meaning: 'operator', code: 'invalid_client' },
+    { fields: { message: { contains: 'invalid client' } }, meaning: 'operator', code: 'client_unknown' },
   ],
   authorizationEndpoint: 'https://id.twitch.tv/oauth2/authorize',
   notes: [

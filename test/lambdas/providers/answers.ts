@@ -28,6 +28,7 @@ type Headers = Readonly<Record<string, string>>;
 const text = (body: Body) => (typeof body === 'string' ? body : JSON.stringify(body));
 
 interface Tokens {
+  readonly accessToken?: string;
   readonly expiresInSeconds: number;
   /** By default none came along. */
   readonly refreshToken?: string;
@@ -236,6 +237,7 @@ const ofMeta: readonly KnownAnswer[] = [
     400,
     graphError(101, 'Error validating application. Cannot get application info due to a system error.'),
   ),
+  fault(graphErrors, 400, graphError(3, 'Unknown method'), 'unauthorized_client'),
   passing(
     graphErrors,
     400,
@@ -312,6 +314,7 @@ const ofSalesforce: readonly KnownAnswer[] = [
     { error: 'invalid_client_id', error_description: 'client identifier invalid' },
     'client_unknown',
   ),
+  refused('shape: from memory', 400, invalidGrant('authentication failure'), 'grant_refused'),
   fault(salesforceFlow, 400, { error: 'invalid_client', error_description: 'invalid client credentials' }),
   // An allowlist that our address is not on must disconnect nobody.
   fault('shape: from memory', 400, invalidGrant('ip restricted'), 'ip_not_allowed'),
@@ -494,6 +497,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       400,
       aadsts('invalid_grant', 1, { suberror: 'device_authentication_failed' }),
       'conditional_access',
+    ),
+    fault(
+      'gh:AzureAD/microsoft-authentication-library-for-python',
+      400,
+      aadsts('invalid_grant', 1, { suberror: 'client_mismatch' }),
+      'grant_of_another_client',
     ),
     // One tenant removed the app: its users are told, and nobody else.
     refused(entraCodes, 400, aadsts('unauthorized_client', 700_016), 'app_not_installed'),
@@ -708,6 +717,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       'client_secret_invalid',
     ),
     fault(
+      'shape: from memory',
+      400,
+      { status: 'BAD_CLIENT_ID', message: 'missing or invalid client id' },
+      'client_unknown',
+    ),
+    fault(
       'doc:developers.hubspot.com/docs/api-reference/auth-oauth-v3/guide',
       400,
       { status: 'error', message: 'authentication credentials are missing' },
@@ -914,7 +929,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
     success(
       'doc:developer.monday.com/apps/docs/migrating-to-the-new-oauth-flow',
       { ...rotated({ token_type: 'bearer', scope: 'me:read boards:read' }), access_token: jwtForThreeHours },
-      { expiresInSeconds: 3 * 3600, refreshToken: 'new-refresh-token', scopes: ['me:read', 'boards:read'] },
+      {
+        accessToken: jwtForThreeHours,
+        expiresInSeconds: 3 * 3600,
+        refreshToken: 'new-refresh-token',
+        scopes: ['me:read', 'boards:read'],
+      },
     ),
     dead(rfc6749, 400, invalidGrant()),
     dead('2nd: a connector', 401, {
@@ -1380,6 +1400,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
     limited('2nd: the same with 200', { error: 'Access Denied', status: 'failure' }, {}, null, 200),
     fault('2nd: of several connectors', 200, { error: 'invalid_client' }),
     fault('shape: from memory', 200, { error: 'invalid_client_secret' }, 'client_secret_invalid'),
+    passing('2nd: of several connectors', 200, { error: 'general_error' }, 'temporarily_unavailable'),
     unavailable(500),
   ],
   kit: [
@@ -1594,7 +1615,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       'shape: a number that is not known',
       200,
       { code: 50000, message: 'System error.', data: {} },
-      'unknown_error',
+      'unknown_answer',
     ),
   ],
   pinterest: [
