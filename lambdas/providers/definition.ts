@@ -87,6 +87,9 @@ const variable = z.strictObject({
   default: z.optional(text),
 });
 
+/** Where the address is an integration's own, such as a subdomain, these say that it is gone. */
+const goneStatuses = [301, 302, 303, 307, 308, 404, 410];
+
 const contained = z.strictObject({ contains: text });
 
 /**
@@ -98,15 +101,18 @@ const errorRule = z
     status: z.optional(z.int()),
     /** Headers of the answer, each with a text that it contains, whatever the case. */
     headers: z._default(z.record(text, contained), {}),
-    fields: z.record(text, z.union([z.string(), z.number(), z.boolean(), contained])),
+    fields: z._default(z.record(text, z.union([z.string(), z.number(), z.boolean(), contained])), {}),
     meaning: failureMeaning,
     /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
     code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
   })
   .check(
     z.refine(
-      ({ fields, meaning }) =>
-        Object.keys(fields).length > 0 || meaning === 'transient' || meaning === 'operator',
+      ({ fields, meaning, status = 0 }) =>
+        Object.keys(fields).length > 0 ||
+        meaning === 'transient' ||
+        meaning === 'operator' ||
+        (meaning === 'permanent' && goneStatuses.includes(status)),
       { error: 'needs fields: without a word of the provider nobody is disconnected' },
     ),
     z.refine(
