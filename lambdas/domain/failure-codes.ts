@@ -203,6 +203,11 @@ export const failureCodes = {
     user: `{provider} is moving your account at the moment. ${nothingToDo}`,
     operator: `The provider moves the account to another place. ${wait}`,
   },
+  account_address_gone: {
+    user: `Your {provider} account no longer answers at its address. If it was renamed, please connect it again.`,
+    operator:
+      'The account was suspended, renamed or closed, and its address answers for nobody. If all users say so, check tokenEndpoint.',
+  },
   conflict: {
     user: `{provider} is busy with your account at the moment. ${nothingToDo}`,
     operator: `The provider handles another request for the same grant. ${wait} If it comes often, look whether anything else refreshes the same integrations.`,
@@ -289,6 +294,11 @@ export const failureCodes = {
     user: ourFault,
     operator:
       "The provider does not know the tenant in the address. Check variables in the provider's secret.",
+  },
+  tenant_mismatch: {
+    user: ourFault,
+    operator:
+      "Our application is not made for the accounts that the address signs in. Put its own tenant into variables of the provider's secret, or open the application to more accounts.",
   },
   ip_not_allowed: {
     user: ourFault,

@@ -38,8 +38,11 @@ describe('every code that this system gives', () => {
   const root = path.join(import.meta.dirname, '../../../lambdas');
   const texts = ['providers', 'secrets', 'refresher']
     .flatMap((folder) =>
-      readdirSync(path.join(root, folder), { encoding: 'utf8' }).map((file) => path.join(root, folder, file)),
+      readdirSync(path.join(root, folder), { encoding: 'utf8', recursive: true }).map((file) =>
+        path.join(root, folder, file),
+      ),
     )
+    .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(file, 'utf8'))
     .join('\n');
 

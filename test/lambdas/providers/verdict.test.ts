@@ -255,6 +255,13 @@ describe('rules', () => {
         code: 'ip_not_allowed',
       },
       { fields: { error: 400 }, meaning: 'invalid_refresh_token' },
+      // Any of these, anywhere in a list.
+      { fields: { error_codes: [53003, 530032] }, meaning: 'permanent', code: 'conditional_access' },
+      {
+        fields: { errors: { contains: 'was revoked' } },
+        meaning: 'invalid_refresh_token',
+        code: 'access_revoked',
+      },
       { fields: { 'error.is_transient': true }, meaning: 'transient' },
       {
         fields: { 'error.code': 190, 'error.error_subcode': 460 },
@@ -273,7 +280,7 @@ describe('rules', () => {
       { status: 409, meaning: 'transient', code: 'conflict' },
       { status: 402, meaning: 'operator', code: 'quota_exhausted' },
       { status: 500, fields: { error: 'busy' }, meaning: 'transient', code: 'account_moving' },
-      { status: 302, meaning: 'permanent', code: 'account_not_found' },
+      { status: 302, meaning: 'transient', code: 'account_address_gone' },
     ],
   });
   const judge = (status: number, body: object | string, headers: Record<string, string> = {}) => {
@@ -289,6 +296,10 @@ describe('rules', () => {
     [400, { error: 'other', error_codes: [50173] }, 'permanent unknown_error'],
     [400, { error: 'invalid_grant', error_codes: [1, 50173] }, 'permanent grant_refused invalid_grant'],
     [400, { error: 'invalid_grant', error_codes: 50173 }, 'permanent grant_refused invalid_grant'],
+    [400, { error_codes: [1, 53003] }, 'permanent conditional_access 53003'],
+    [400, { error_codes: [530032] }, 'permanent conditional_access 530032'],
+    [400, { error_codes: '53003' }, 'permanent conditional_access 53003'],
+    [400, { errors: ['x', 'Token Was REVOKED'] }, 'dead access_revoked'],
     [400, { error: 'invalid_grant', error_codes: [700082] }, 'dead refresh_token_inactive 700082'],
     [401, { error: 'invalid_client', error_codes: [7000222] }, 'operator client_secret_expired 7000222'],
     [400, { error: 'invalid_grant', error_description: 'ip restricted' }, 'operator ip_not_allowed'],
@@ -307,7 +318,7 @@ describe('rules', () => {
     ],
     [409, '', 'transient conflict'],
     [402, html, 'operator quota_exhausted'],
-    [302, '', 'permanent account_not_found'],
+    [302, '', 'transient account_address_gone'],
     [301, '', 'operator redirected'],
     // A refusal at HTTP 200, and one that is a success beside it.
     [200, { error: 'invalid_grant', error_codes: [50173] }, 'dead session_revoked 50173'],
