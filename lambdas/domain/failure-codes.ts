@@ -381,7 +381,7 @@ export const failureCodes = {
   provider_key_unusable: {
     user: ourFault,
     operator:
-      "privateKey in the provider's secret cannot sign. Put an RSA (2048 bits or more), P-256 or Ed25519 key there, as PKCS #8 in PEM.",
+      "The key in the provider's secret cannot sign. Put an RSA (2048 bits or more), P-256 or Ed25519 key into privateKey, as PKCS #8 in PEM.",
   },
   provider_nothing_to_renew: {
     user: ourFault,

@@ -101,7 +101,10 @@ const errorRule = z
     status: z.optional(z.int()),
     /** Headers of the answer, each with a text that it contains, whatever the case. */
     headers: z._default(z.record(text, contained), {}),
-    fields: z.record(text, z.union([scalar, z.array(scalar).check(z.minLength(1)), contained])),
+    fields: z._default(
+      z.record(text, z.union([scalar, z.array(scalar).check(z.minLength(1)), contained])),
+      {},
+    ),
     meaning: failureMeaning,
     /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
     code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
