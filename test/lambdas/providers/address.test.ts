@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addressOf, type Variables } from '../../../lambdas/providers/address.ts';
+import { catalogue, findInCatalogue } from '../../../lambdas/providers/catalogue.ts';
 import { type ProviderDescription, parseDefinition } from '../../../lambdas/providers/definition.ts';
 
 type Variable = NonNullable<ProviderDescription['variables']>[string];
@@ -219,5 +220,30 @@ describe('whatever an integration holds', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  const filledByIntegrations = Object.keys(catalogue).filter((name) =>
+    Object.values(findInCatalogue(name)?.description.variables ?? {}).some(
+      ({ from }) => from === 'integration',
+    ),
+  );
+  it.each(filledByIntegrations)('the catalogue’s %s keeps our credentials', (name) => {
+    const parsed = parseDefinition(findInCatalogue(name)?.description);
+    if (!parsed.ok) throw new Error(parsed.problem);
+    const { tokenEndpoint = '', variables } = parsed.value;
+    fc.assert(
+      fc.property(hostile, (value) => {
+        const held = Object.fromEntries(Object.keys(variables).map((variable) => [variable, value]));
+        const filled = addressOf({ provider: parsed.value, variables: {} }, tokenEndpoint, held);
+        if (!filled.ok) return;
+        const { host } = new URL(filled.url);
+        expect(host).toMatch(/\.(myshopify\.com|zendesk\.com|zoho\.[a-z.]+|zohocloud\.ca)$/);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('some of the catalogue is filled so', () => {
+    expect(filledByIntegrations).toEqual(expect.arrayContaining(['shopify', 'zendesk']));
   });
 });

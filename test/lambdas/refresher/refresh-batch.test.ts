@@ -148,6 +148,18 @@ describe('a refreshed integration', () => {
     expect((await db.integration(row.id)).refresh_token).not.toContain(token);
   });
 
+  it('is asked for at the address that it says itself', async () => {
+    configure('shops', {
+      tokenEndpoint: `${endpoint.url}/{shop}`,
+      variables: { shop: { from: 'integration', pattern: '[a-z]+', description: 'the shop' } },
+    });
+    const row = await sealedRow(undefined, { provider: 'shops', metadata: { shop: 'acme', other: [1] } });
+    await claim();
+    await refreshBatch(parts(), [row.id]);
+    expect(endpoint.calls.map(({ path }) => path)).toEqual(['/token/acme']);
+    expect((await db.integration(row.id)).last_refresh_success).not.toBeNull();
+  });
+
   it('is kept in plain text where the operator wants it so', async () => {
     endpoint.answer = () => granted();
     const sealed = await sealedRow();
@@ -455,6 +467,21 @@ describe('an operator’s fault', () => {
     vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 2_000);
     await refreshBatch(parts({ sealer: rotating }), [row.id]);
     expect(sentTokens()).toEqual(['of another']);
+  });
+
+  it.each([
+    ['is missing in the integration', {}],
+    ['would lead elsewhere', { shop: '../admin' }],
+  ])('moves no counter and makes no call: a part of the address that %s', async (_, metadata) => {
+    configure('shops', {
+      tokenEndpoint: `${endpoint.url}/{shop}`,
+      variables: { shop: { from: 'integration', pattern: '.+', description: 'the shop' } },
+    });
+    const row = await sealedRow(undefined, { ...counters, provider: 'shops', metadata });
+    await claim();
+    await refreshBatch(parts(), [row.id]);
+    expect(endpoint.calls).toEqual([]);
+    await unchanged(row.id);
   });
 
   it('hurts only its provider', async () => {
