@@ -35,25 +35,46 @@ export async function findProviderClient(
   read: (secretId: string) => Promise<string | null>,
 ): Promise<ProviderClientLookup> {
   if (!isProviderName(provider)) return invalidProviderName;
-  const names = secretNamesOf(provider);
-  for (const name of names) {
-    const secretId = prefix + name;
-    const secret = await read(secretId);
-    if (secret === null) continue;
-    const parsed = parseProviderClient(name, secret);
-    if (parsed.ok) return { ok: true, client: parsed.value, secretId };
-    return {
-      ok: false,
-      code: 'provider_secret_malformed',
-      fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
-    };
+  return clientIn(await readSecretOf(provider, prefix, read), provider, prefix);
+}
+
+/** The secret that speaks of a provider. */
+interface FoundSecret {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** The first that there is of the secrets that may hold our client; `null`: none. */
+async function readSecretOf(
+  provider: string,
+  prefix: string,
+  read: (secretId: string) => Promise<string | null>,
+): Promise<FoundSecret | null> {
+  for (const name of secretNamesOf(provider)) {
+    const value = await read(prefix + name);
+    if (value !== null) return { name, value };
+  }
+  return null;
+}
+
+function clientIn(secret: FoundSecret | null, provider: string, prefix: string): ProviderClientLookup {
+  if (secret !== null) {
+    const secretId = prefix + secret.name;
+    const parsed = parseProviderClient(secret.name, secret.value);
+    return parsed.ok
+      ? { ok: true, client: parsed.value, secretId }
+      : {
+          ok: false,
+          code: 'provider_secret_malformed',
+          fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
+        };
   }
   const client = clientWithoutSecret(provider);
   if (client !== null) return { ok: true, client, secretId: null };
   return {
     ok: false,
     code: 'provider_not_configured',
-    fix: `Create the secret ${prefix}${names.at(-1)} with the client's credentials.`,
+    fix: `Create the secret ${prefix}${secretNamesOf(provider).at(-1)} with the client's credentials.`,
   };
 }
 
@@ -67,13 +88,21 @@ export class ProviderClients {
     this.#prefix = prefix;
   }
 
+  /** What came of a provider's secret when it was looked at last: a batch asks a hundred times for the same. */
+  readonly #known = new Map<
+    string,
+    { readonly secret: string | null; readonly found: ProviderClientLookup }
+  >();
+
   async get(provider: string): Promise<ProviderClientLookup> {
+    if (!isProviderName(provider)) return invalidProviderName;
     let secretId = '';
     try {
-      const found = await findProviderClient(provider, this.#prefix, (id) => {
+      const secret = await readSecretOf(provider, this.#prefix, (id) => {
         secretId = id;
         return this.#secrets.get(id);
       });
+      const found = this.#clientIn(secret, provider);
       if (!found.ok && found.code === 'provider_secret_malformed') this.#secrets.forget(secretId);
       return found;
     } catch (error) {
@@ -84,6 +113,15 @@ export class ProviderClients {
         fix: `Secrets Manager did not give ${secretId}: ${name}.`,
       };
     }
+  }
+
+  #clientIn(secret: FoundSecret | null, provider: string): ProviderClientLookup {
+    const key = secret && `${secret.name}\n${secret.value}`;
+    const known = this.#known.get(provider);
+    if (known?.secret === key) return known.found;
+    const found = clientIn(secret, provider, this.#prefix);
+    this.#known.set(provider, { secret: key, found });
+    return found;
   }
 
   /** After the provider refused our client: the secret may have been put right, or made, since it was read. */

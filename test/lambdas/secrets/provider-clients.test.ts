@@ -41,6 +41,17 @@ describe('our client at a provider', () => {
     expect(asked).toEqual(['p/google-drive', 'p/gmail', 'p/google']);
   });
 
+  it('is read out of its secret once, and again when that has changed', async () => {
+    const secrets: Record<string, string> = { 'p/google': credentials('one') };
+    const { clients } = holding(secrets);
+    const first = await clients.get('google');
+    expect(await clients.get('google')).toBe(first);
+    secrets['p/google'] = credentials('two');
+    expect(await clients.get('google')).toMatchObject({ client: { clientId: 'two' } });
+    delete secrets['p/google'];
+    expect(await clients.get('google')).toMatchObject({ ok: false, code: 'provider_not_configured' });
+  });
+
   it('needs no secret where nothing of a client is sent, and has one where there is one', async () => {
     for (const name of ['instagram', 'threads', 'clickup']) {
       expect(await holding({}).clients.get(name)).toMatchObject({
