@@ -42,7 +42,7 @@ export const slack = {
   authorizationEndpoint: 'https://slack.com/oauth/v2/authorize',
   notes: [
     'Only apps with token rotation have refresh tokens, and rotation cannot be switched off again. Without it, tokens neither expire nor need anything.',
-    'A workspace’s grant may hold two pairs, of the bot and of the user (`authed_user`): keep them in two rows, each refreshed by itself.',
+    "A workspace's grant may hold two pairs, of the bot and of the user (`authed_user`): keep them in two rows, each refreshed by itself.",
     'Of more than two active access tokens Slack revokes the oldest: refresh by hand sparingly.',
   ],
 } as const satisfies CatalogueEntry;
@@ -96,7 +96,7 @@ export const monday = {
   ],
   notes: [
     'For the flow of OAuth 2.1, which an app chooses for each of its versions. Tokens of the flow before neither expire nor have a refresh token: nothing is done with such rows.',
-    'monday.com turns an old token into a pair, once and without the user, at `https://auth.monday.com/oauth_ms/oauth/migrate`.',
+    'An old token is turned into a pair, once and without the user, at `https://auth.monday.com/oauth_ms/oauth/migrate`.',
     'Third parties say that refresh tokens end after six months.',
   ],
 } as const satisfies CatalogueEntry;

@@ -24,17 +24,11 @@ export const shopify = {
   scopeSeparator: ',',
   errorRules: [
     { fields: { error: 'application_cannot_be_found' }, meaning: 'operator', code: 'client_unknown' },
-    // Airbyte lists it among a refresh token's ends. One source, so it is not the end by itself.
-    {
-      fields: { error: 'invalid_request', error_description: { contains: 'refresh' } },
-      meaning: 'permanent',
-      code: 'grant_refused',
-    },
     { status: 423, fields: {}, meaning: 'transient', code: 'temporarily_unavailable' },
   ],
   notes: [
     'For offline tokens that expire (`expiring=1` where the code is exchanged). Others neither expire nor have a refresh token: nothing is done with such rows. Public apps must use expiring ones from 2027-01-01.',
-    'Store `shop` in the row’s `metadata`.',
+    "Store `shop` in the row's `metadata`.",
     'When a shop uninstalls the app, or the client secret is revoked, all ends.',
   ],
 } as const satisfies CatalogueEntry;
@@ -73,7 +67,7 @@ export const stripeApp = {
     },
   ],
   notes: [
-    'The client secret is your secret API key; there is no client id. The key’s mode, live or test, must be that of the grants.',
+    "The client secret is your secret API key; there is no client id. The key's mode, live or test, must be that of the grants.",
   ],
 } as const satisfies CatalogueEntry;
 
@@ -90,7 +84,7 @@ export const paypal = {
     },
   },
   accessTokenLifetimeSeconds: 8 * hours,
-  notes: ['Little is known of PayPal’s refresh grant beyond its address: compare with your app’s answers.'],
+  notes: ["Little is known of PayPal's refresh grant beyond its address: compare with your app's answers."],
 } as const satisfies CatalogueEntry;
 
 export const square = {
@@ -111,9 +105,13 @@ export const square = {
   rotation: 'sometimes',
   errorRules: [
     { fields: { 'errors.0.code': 'RATE_LIMITED' }, meaning: 'transient', code: 'rate_limited' },
-    // The shapes of these are from memory; only the plainest two count as the end of a grant.
+    // Which of its codes Square gives here is not documented; only the plainest two count as the end of a grant.
     { fields: { type: 'service.not_authorized' }, meaning: 'operator', code: 'invalid_client' },
-    { fields: { 'errors.0.code': 'CLIENT_DISABLED' }, meaning: 'operator', code: 'client_disabled' },
+    {
+      fields: { 'errors.0.code': ['CLIENT_DISABLED', 'APPLICATION_DISABLED'] },
+      meaning: 'operator',
+      code: 'client_disabled',
+    },
     { fields: { 'errors.0.detail': { contains: 'client' } }, meaning: 'operator', code: 'invalid_client' },
     {
       fields: { 'errors.0.code': ['ACCESS_TOKEN_REVOKED', 'ACCESS_TOKEN_EXPIRED'] },
@@ -131,7 +129,7 @@ export const square = {
   authorizationParameters: { session: 'false' },
   scopes: ['MERCHANT_PROFILE_READ'],
   notes: [
-    'Once an access token has been expired for 15 days, refreshing fails for good, says Square’s staff.',
+    "Once an access token has been expired for 15 days, refreshing fails for good, says Square's staff.",
     'A client without a secret (PKCE) has refresh tokens of 90 days that work once: `"provider": { "clientAuthentication": "none" }`.',
   ],
 } as const satisfies CatalogueEntry;

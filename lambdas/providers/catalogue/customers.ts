@@ -76,21 +76,21 @@ export const salesforce = {
   displayName: 'Salesforce',
   documentation:
     'https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_refresh_token_flow.htm',
-  tokenEndpoint: 'https://{domain}.salesforce.com/services/oauth2/token',
-  variables: { domain: salesforceDomain('login') },
+  tokenEndpoint: 'https://{login_domain}.salesforce.com/services/oauth2/token',
+  variables: { login_domain: salesforceDomain('login') },
   clientAuthentication: 'client_secret_post',
   // No answer says it: it is the org's session timeout, 2 hours by default, 15 minutes at least.
   accessTokenLifetimeSeconds: 1 * hours,
   rotation: 'sometimes',
   keptFields: ['instance_url'],
   errorRules: salesforceRules,
-  authorizationEndpoint: 'https://{domain}.salesforce.com/services/oauth2/authorize',
+  authorizationEndpoint: 'https://{login_domain}.salesforce.com/services/oauth2/authorize',
   scopes: ['api', 'refresh_token'],
   notes: [
     'Apps that a partner provides to more than two production orgs must rotate refresh tokens since 2026-05-11, without a grace period: a lost answer costs the grant.',
     'Third parties agree on two more duties of the same programme since 2026-06-25: refresh tokens end after 30 days of disuse, and are taken from listed IP addresses only. Give the refresher a fixed egress address, and list it.',
-    'A grant is refreshed at the host that issued it: for users who signed in at their own domain, store `domain` in the row’s `metadata`.',
-    'The lifetime is the org’s session timeout and no answer says it: an hour is assumed. If your customers’ is shorter: `"provider": { "accessTokenLifetimeSeconds": 900 }`.',
+    "A grant is refreshed at the host that issued it: for users who signed in at their own domain, store `login_domain` in the row's `metadata`.",
+    'The lifetime is the org\'s session timeout and no answer says it: an hour is assumed. If your customers\' is shorter: `"provider": { "accessTokenLifetimeSeconds": 900 }`.',
     'The sixth authorization of a user and app revokes the first.',
     '`instance_url` can change; it is kept in `metadata` at each refresh.',
   ],
@@ -99,9 +99,9 @@ export const salesforce = {
 export const salesforceSandbox = {
   ...salesforce,
   displayName: 'Salesforce sandbox',
-  variables: { domain: salesforceDomain('test') },
+  variables: { login_domain: salesforceDomain('test') },
   notes: [
-    'As `salesforce`, at test.salesforce.com. A sandbox’s grant is not known there, nor the other way round.',
+    "As `salesforce`, at test.salesforce.com. A sandbox's grant is not known there, nor the other way round.",
   ],
 } as const satisfies CatalogueEntry;
 
@@ -171,7 +171,7 @@ export const zoho = {
   authorizationEndpoint: 'https://accounts.{data_center}/oauth/v2/auth',
   authorizationParameters: { access_type: 'offline', prompt: 'consent' },
   notes: [
-    'A grant is refreshed at the data centre of its user: store `data_center` in the row’s `metadata`.',
+    "A grant is refreshed at the data centre of its user: store `data_center` in the row's `metadata`.",
     'Zoho takes ten refreshes of one grant in ten minutes: refresh by hand sparingly.',
   ],
 } as const satisfies CatalogueEntry;

@@ -73,7 +73,7 @@ export const bitbucket = {
     },
   ],
   authorizationEndpoint: 'https://bitbucket.org/site/oauth2/authorize',
-  notes: ['Not Atlassian’s own OAuth: a client of `atlassian` does not work here, nor the other way round.'],
+  notes: ["Not Atlassian's own OAuth: a client of `atlassian` does not work here, nor the other way round."],
 } as const satisfies CatalogueEntry;
 
 export const atlassian = {
@@ -97,11 +97,11 @@ export const atlassian = {
   // The other clock, 90 days of disuse, starts anew with each refresh and never runs out.
   refreshTokenLifetime: { seconds: 365 * days, from: 'authorization' },
   errorRules: [
-    // Before 2021, and not documented: community.developer.atlassian.com.
+    // Not documented; one product's code looks for it (gh, by its text). Not the end of a grant by itself.
     {
       fields: { error: 'unauthorized_client', error_description: { contains: 'refresh_token is invalid' } },
-      meaning: 'invalid_refresh_token',
-      code: 'invalid_grant',
+      meaning: 'permanent',
+      code: 'grant_refused',
     },
     // Auth0 underneath, which says this of a wrong secret; from memory, so it blames nobody's grant.
     { status: 401, fields: { error: 'access_denied' }, meaning: 'operator', code: 'invalid_client' },

@@ -84,7 +84,7 @@ export const auth0 = {
   scopes: ['openid', 'offline_access'],
   notes: [
     'Rotation and its leeway are settings of the app, both off by default. With rotation, an old refresh token ends the whole family: set a leeway.',
-    'If the app’s refresh tokens have an absolute lifetime: `"provider": { "refreshTokenLifetime": { "seconds": 2592000, "from": "authorization" } }`, so that users are warned.',
+    'If the app\'s refresh tokens have an absolute lifetime: `"provider": { "refreshTokenLifetime": { "seconds": 2592000, "from": "authorization" } }`, so that users are warned.',
     'Of more than 200 refresh tokens of a user and app, the oldest is dropped.',
   ],
 } as const satisfies CatalogueEntry;
@@ -94,7 +94,7 @@ export const keycloak = {
   documentation: 'https://www.keycloak.org/securing-apps/oidc-layers',
   tokenEndpoint: 'https://{host}/{path}/{realm}/protocol/openid-connect/token',
   variables: {
-    host: { from: 'client', pattern: host, description: 'the server’s host, such as id.acme.example' },
+    host: { from: 'client', pattern: host, description: "the server's host, such as id.acme.example" },
     path: {
       from: 'client',
       pattern: '(auth/)?realms',

@@ -80,7 +80,7 @@ export const tiktokBusiness = {
   ],
   notes: [
     'For accounts of creators and businesses. Tokens of advertisers neither expire nor have a refresh token: nothing is done with such rows.',
-    'The least certain entry: how TikTok Business refuses is not documented where we could read it. Compare with your app’s answers.',
+    "The least certain entry: how TikTok Business refuses is not documented where we could read it. Compare with your app's answers.",
   ],
 } as const satisfies CatalogueEntry;
 
@@ -165,7 +165,7 @@ export const twitch = {
   ],
   authorizationEndpoint: 'https://id.twitch.tv/oauth2/authorize',
   notes: [
-    'Twitch wants apps that keep sessions to call `GET https://id.twitch.tv/oauth2/validate` every hour; that is the product’s to do.',
+    "Twitch wants apps that keep sessions to call `GET https://id.twitch.tv/oauth2/validate` every hour; that is the product's to do.",
     'A change of password ends the grant.',
   ],
 } as const satisfies CatalogueEntry;

@@ -6,7 +6,8 @@ export interface KnownAnswer {
   readonly kind: AnswerKind;
   /**
    * Where it stands: `doc:` the vendor's documentation, `gh:` public source, `iss:` a public issue, `2nd:` a third
-   * party; `shape:` nobody shows one, and this is what the named document, or the vendor's in words, demands.
+   * party; `shape:` nobody shows one, and this is what the named document, or the vendor's in words, demands. The source
+   * vouches for status, fields and codes; ids, and texts that no rule looks at, are made up.
    */
   readonly source: string;
   readonly status: number;
@@ -863,10 +864,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       403,
       invalidGrant('Unknown or invalid refresh token.'),
     ),
-    dead('shape: from memory', 403, {
-      error: 'unauthorized_client',
-      error_description: 'refresh_token is invalid',
-    }),
+    refused(
+      '2nd: the code of a connector',
+      403,
+      { error: 'unauthorized_client', error_description: 'refresh_token is invalid' },
+      'grant_refused',
+    ),
     retryLater(),
     fault('shape: from memory', 401, { error: 'access_denied', error_description: 'Unauthorized' }),
     unavailable(),
@@ -1232,7 +1235,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
     ),
     dead('gh:okta/okta-developer-docs', 400, invalidGrant('The refresh token is invalid or expired.')),
     limited(
-      'doc:developer.okta.com/docs/reference/rate-limits',
+      'shape: gh:okta/okta-developer-docs in words',
       { errorCode: 'E0000047', errorSummary: 'API call exceeded rate limit due to too many requests.' },
       {
         'x-rate-limit-limit': '600',
@@ -1328,16 +1331,16 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
         refreshToken: 'new-refresh-token',
       },
     ),
-    dead('doc:keycloak.org', 400, invalidGrant('Token is not active')),
-    dead('doc:keycloak.org', 400, invalidGrant('Session not active')),
-    dead('doc:keycloak.org', 400, invalidGrant('Stale token')),
+    dead('shape: from memory', 400, invalidGrant('Token is not active')),
+    dead('shape: from memory', 400, invalidGrant('Session not active')),
+    dead('shape: from memory', 400, invalidGrant('Stale token')),
     retryLater(),
-    fault('doc:keycloak.org', 401, {
+    fault('shape: from memory', 401, {
       error: 'invalid_client',
       error_description: 'Invalid client or Invalid client credentials',
     }),
     fault(
-      'doc:keycloak.org',
+      'shape: from memory',
       401,
       { error: 'unauthorized_client', error_description: 'Invalid client or Invalid client credentials' },
       'unauthorized_client',
@@ -1745,12 +1748,6 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(rfc6749, 400, invalidGrant()),
-    refused(
-      '2nd: Airbyte',
-      400,
-      { error: 'invalid_request', error_description: 'The refresh token is invalid or expired' },
-      'grant_refused',
-    ),
     retryLater('shape: from memory', 2),
     fault(
       'shape: from memory',
@@ -1845,7 +1842,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(
-      'gh:square/connect-api-specification api.json ErrorCode',
+      'gh:square/square-python-sdk src/square/types/error_code.py',
       401,
       {
         errors: [
@@ -1873,14 +1870,14 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       'grant_refused',
     ),
     limited(
-      'gh:square/connect-api-specification api.json ErrorCode',
+      'gh:square/square-python-sdk src/square/types/error_code.py',
       { errors: [{ category: 'RATE_LIMIT_ERROR', code: 'RATE_LIMITED', detail: 'Too many requests' }] },
       {},
       null,
     ),
     fault('shape: from memory', 401, { message: 'Not Authorized', type: 'service.not_authorized' }),
     fault(
-      'gh:square/connect-api-specification api.json ErrorCode',
+      'gh:square/square-python-sdk src/square/types/error_code.py',
       401,
       {
         errors: [
@@ -1893,7 +1890,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
       'client_disabled',
     ),
-    passing('gh:square/connect-api-specification api.json ErrorCode', 500, {
+    passing('gh:square/square-python-sdk src/square/types/error_code.py', 500, {
       errors: [{ category: 'API_ERROR', code: 'INTERNAL_SERVER_ERROR' }],
     }),
   ],

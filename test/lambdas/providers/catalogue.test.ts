@@ -35,8 +35,8 @@ const examples: Readonly<Record<string, Readonly<Record<string, readonly string[
   okta: { domain: ['acme.okta.com'], path: ['oauth2/default', 'oauth2/aus1a2b3c'] },
   paypal: { environment: ['api-m.sandbox'] },
   ringcentral: { environment: ['platform.devtest'] },
-  salesforce: { domain: ['login', 'acme.my', 'acme--uat.sandbox.my', 'acme-dev-ed.develop.my'] },
-  'salesforce-sandbox': { domain: ['test', 'acme--uat.sandbox.my'] },
+  salesforce: { login_domain: ['login', 'acme.my', 'acme--uat.sandbox.my', 'acme-dev-ed.develop.my'] },
+  'salesforce-sandbox': { login_domain: ['test', 'acme--uat.sandbox.my'] },
   shopify: { shop: ['acme', 'acme-2'] },
   square: { domain: ['squareupsandbox'] },
   zendesk: { subdomain: ['acme'] },
@@ -161,7 +161,7 @@ describe('the catalogue', () => {
 
   it('has notes that are sentences', () => {
     for (const name of names) {
-      for (const note of catalogue[name]?.notes ?? []) expect(note, name).toMatch(/^\p{Lu}.*[.`]$/u);
+      for (const note of catalogue[name]?.notes ?? []) expect(note, name).toMatch(/^[\p{Lu}`].*[.`]$/u);
     }
   });
 
