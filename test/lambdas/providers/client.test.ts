@@ -64,6 +64,13 @@ describe('a provider’s secret', () => {
     ['provider.headers', { ...valid, provider: { ...provider, headers: { 'content-type': 'x' } } }],
     ['provider.headers', { ...valid, provider: { ...provider, headers: { 'x y': 'x' } } }],
     ['provider.headers', { ...valid, provider: { ...provider, headers: { x: 'a\r\nb: c' } } }],
+    [
+      'provider.clientAuthentication',
+      {
+        ...valid,
+        provider: { ...provider, tokenPlacement: 'bearer', clientAuthentication: 'client_secret_as_user' },
+      },
+    ],
     ['provider.clientAuthentication', { ...valid, provider: { ...provider, tokenPlacement: 'bearer' } }],
     [
       'provider.errorRules.0',
