@@ -750,7 +750,8 @@ describe('what is logged and measured', () => {
       'canary-3': () => ({ status: 503, body: 'canary-3' }),
       'canary-4': () => ({ status: 401, body: { error: 'invalid_client', token: 'canary-4' } }),
       'canary-5': () => ({ status: 400, body: { error: 'canary-5' } }),
-      'canary-6': () => ({ status: 200, body: { access_token: 'canary-6 without type' } }),
+      'canary-6': () => ({ status: 200, body: { access_token: 'canary-6 without type', expires_in: 1e9 } }),
+      'canary-7': () => ({ status: 400, body: { error: 'ratelimited', error_description: 'canary-7' } }),
     };
     endpoint.answer = ({ parameters }) => answers[parameters.get('refresh_token') ?? '']!();
     const rows: IntegrationRow[] = [];
@@ -784,6 +785,16 @@ describe('what is logged and measured', () => {
       class: 'permanent',
       code: 'invalid_grant',
       httpStatus: 400,
+    });
+    expect(outcomes.find(({ remarks }) => remarks !== undefined)).toMatchObject({
+      integrationId: rows[5]!.id,
+      remarks: ['expires_in_clamped'],
+    });
+    expect(outcomes.find(({ providerCode }) => providerCode !== undefined)).toMatchObject({
+      integrationId: rows[6]!.id,
+      class: 'transient',
+      code: 'rate_limited',
+      providerCode: 'ratelimited',
     });
     // Embedded metrics, CloudWatch's format.
     const emf = lines.filter((line) => '_aws' in line);
