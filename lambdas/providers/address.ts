@@ -91,7 +91,7 @@ function find(
     mayBeOfIntegration && ofIntegration !== null && Object.hasOwn(ofIntegration, name)
       ? ofIntegration[name]
       : undefined;
-  const value = own ?? theirs ?? variable?.default;
+  const value = withoutSuffix(own ?? theirs ?? variable?.default, variable?.suffix);
   const whatItIs = `${provider.displayName} needs it in its address (${variable?.description ?? 'unknown'})`;
   if (variable === undefined || value === undefined) {
     return mayBeOfIntegration
@@ -124,6 +124,11 @@ function find(
             fix: `Mend ${name} in variables of the provider's secret: ${whatItIs}.`,
           },
   };
+}
+
+function withoutSuffix(value: string | undefined, suffix = ''): string | undefined {
+  const isFollowed = suffix !== '' && value?.toLowerCase().endsWith(suffix.toLowerCase());
+  return isFollowed ? value?.slice(0, -suffix.length) : value;
 }
 
 function isFit({ value, pattern, isOfIntegration }: Found, place: Place): boolean {

@@ -84,6 +84,8 @@ const variable = z.strictObject({
   from: z.enum(['client', 'integration']),
   /** Regular expression that a value must match from its begin to its end. */
   pattern: text.check(z.refine(isRegularExpression, { error: 'must be a regular expression' })),
+  /** What may follow a value, and is cut off: ".zendesk.com", where products keep the whole host as well. */
+  suffix: z.optional(text),
   /** What it is, with an example: "the name before .zendesk.com, such as acme". */
   description: text,
   /** Where nobody says otherwise. */

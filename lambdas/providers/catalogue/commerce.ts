@@ -9,7 +9,8 @@ export const shopify = {
     shop: {
       from: 'integration',
       pattern: '[A-Za-z0-9][A-Za-z0-9-]{0,62}',
-      description: 'the name before .myshopify.com, such as acme',
+      suffix: '.myshopify.com',
+      description: 'the name before .myshopify.com, such as acme, or the whole host',
     },
   },
   requestFormat: 'json',

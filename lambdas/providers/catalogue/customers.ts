@@ -66,9 +66,10 @@ const salesforceRules = [
 const salesforceDomain = (login: string) => ({
   from: 'integration' as const,
   // An account's own domain ends in .my; what comes before it is of letters, digits, dashes and dots.
+  suffix: '.salesforce.com',
   pattern: 'login|test|[A-Za-z0-9][A-Za-z0-9-]{0,62}(\\.[A-Za-z0-9-]{1,63}){0,2}\\.my',
   description:
-    'what stands before .salesforce.com in the address that the user signed in at: `login`, `test`, or an own domain such as acme.my or acme--uat.sandbox.my',
+    'what stands before .salesforce.com in the address that the user signed in at: `login`, `test`, or an own domain such as acme.my or acme--uat.sandbox.my; or the whole host',
   default: login,
 });
 
@@ -113,7 +114,8 @@ export const zendesk = {
     subdomain: {
       from: 'integration',
       pattern: '[A-Za-z0-9][A-Za-z0-9-]{0,62}',
-      description: 'the name before .zendesk.com, such as acme',
+      suffix: '.zendesk.com',
+      description: 'the name before .zendesk.com, such as acme, or the whole host',
     },
   },
   requestFormat: 'json',

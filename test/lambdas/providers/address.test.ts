@@ -55,6 +55,17 @@ describe('an address', () => {
     );
   });
 
+  it('takes a whole host for its first part, where the definition knows how it goes on', () => {
+    const whole = { shop: { ...shop.shop, suffix: '.myshopify.com' } };
+    const wanted = 'https://acme-1.myshopify.com/admin/oauth/access_token';
+    for (const given of ['acme-1', 'acme-1.myshopify.com', 'acme-1.MyShopify.com']) {
+      expect(address(shops, whole, { shop: given })).toBe(wanted);
+    }
+    for (const given of ['.myshopify.com', 'evil.example/.myshopify.com', 'a.myshopify.com.myshopify.com']) {
+      expect(address(shops, whole, { shop: given }), given).toBe('integration_variable_invalid');
+    }
+  });
+
   it('takes nothing from an integration that is the client’s to say', () => {
     const variable = { tenant: { from: 'client', pattern: '[a-z]+', default: 'common' } } as const;
     expect(address(tenants, variable, { tenant: 'theirs' })).toBe('https://login.acme.example/common/token');
