@@ -2,6 +2,7 @@ import { defaultPolicy, type NotificationType, thresholdSteps } from '../domain/
 import { claimDue } from '../postgres/claim-due.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
 import { claimOne } from '../postgres/claim-one.ts';
+import { closeCircuit } from '../postgres/close-circuit.ts';
 import { countDue } from '../postgres/count-due.ts';
 import { countNeverRefreshed } from '../postgres/count-never-refreshed.ts';
 import { countTokenHeads } from '../postgres/count-token-heads.ts';
@@ -20,6 +21,8 @@ import { loadEvent } from '../postgres/load-event.ts';
 import { loadIntegration } from '../postgres/load-integration.ts';
 import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
+import { openCircuit } from '../postgres/open-circuit.ts';
+import { readProviderStates } from '../postgres/read-provider-states.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
 import { recordOutcomes } from '../postgres/record-outcomes.ts';
@@ -44,6 +47,7 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'claim-due': (database) => claimDue(database, { ...window, holdSeconds: 1, after: null }),
   'claim-email': (database) => claimEmail(database, id, 1),
   'claim-one': (database) => claimOne(database, { id, holdSeconds: 1 }),
+  'close-circuit': (database) => closeCircuit(database, { provider: '', trustedSeconds: 1 }),
   'count-due': (database) => countDue(database, window),
   'count-never-refreshed': countNeverRefreshed,
   'count-token-heads': (database) => countTokenHeads(database, { start: '', length: 1 }),
@@ -62,6 +66,8 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'measure-providers': (database) =>
     measureProviders(database, { windowSeconds: 1, refreshWindowSeconds: 1, dueUpTo: 1 }),
   'measure-tokens': (database) => measureTokens(database, { expiredUpTo: 1, countUpTo: 1 }),
+  'open-circuit': (database) => openCircuit(database, { provider: '' }),
+  'read-provider-states': readProviderStates,
   'record-email': (database) => recordEmail(database, id, { sent: true, outcome: '' }),
   'record-failures': (database) =>
     recordFailures(

@@ -173,7 +173,7 @@ export async function testDatabase({ empty = false } = {}): Promise<TestDatabase
       ]),
     clear: async () =>
       void (await sql(
-        'TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes',
+        'TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes, evergrant.provider_states, evergrant.recent_failures',
       )),
     async end() {
       await Promise.all(connections.map((each) => each.end()));
