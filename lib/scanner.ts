@@ -27,6 +27,8 @@ export class Scanner extends Construct {
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
+        [scannerEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
+        [scannerEnv.pacedSpreadSeconds]: String(timing.pacedSpread),
       },
     });
     refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);

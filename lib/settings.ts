@@ -80,6 +80,8 @@ export const settingsSchema = z
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
     rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
     disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
+    /** How long nobody of a provider is disconnected after implausibly many of its grants were refused at once. */
+    disconnectionHoldHours: whole(1, 168).default(12),
     /** `plain` is for a product that reads the token columns itself and cannot open a JWE yet. */
     tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),
     /** A secret with the token key that is there already, such as an earlier deployment's; by default the stack makes one. */

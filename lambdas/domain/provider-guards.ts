@@ -37,6 +37,19 @@ export const probesPerScan = 3;
 /** How long neither guard acts after an operator closed a circuit: what they judge by has passed by then. */
 export const trustedSeconds = 3_600;
 
+/**
+ * How long a provider asks to be left alone, of several failures: the median, those that ask for nothing being 0. One
+ * integration whose own limit is used up for an hour must not keep all others waiting, and where all are turned away
+ * most of them say the same.
+ */
+export function usualRetryAfter(outcomes: readonly (Failure | { readonly kind: 'refreshed' })[]): number {
+  const asked = outcomes
+    .filter(({ kind }) => kind === 'transient' || kind === 'operator')
+    .map((outcome) => (outcome.kind === 'transient' ? (outcome.retryAfterSeconds ?? 0) : 0))
+    .toSorted((a, b) => a - b);
+  return asked[Math.floor((asked.length - 1) / 2)] ?? 0;
+}
+
 /** Whether the provider itself has answered about the grant: then it is up, whatever it said. */
 export function hasAnswered(outcome: { readonly kind: 'refreshed' } | Failure): boolean {
   return outcome.kind === 'refreshed' || (outcome.kind === 'permanent' && outcome.httpStatus !== null);

@@ -37,6 +37,9 @@ export class ResultStore {
       readonly tokensAtRest: 'sealed' | 'plain';
       readonly steps: readonly ThresholdStep[];
       readonly eventRelayHoldSeconds: number;
+      readonly waitingHoldSeconds: number;
+      /** Looks at a group of failures before it is committed. Never throws. */
+      readonly watch: (failures: readonly FailureOfAttempt[]) => Promise<void>;
       readonly remainingMs: () => number;
     },
   ) {
@@ -55,6 +58,7 @@ export class ResultStore {
     );
     this.#failed = new GroupCommit(
       async (failures) => {
+        await options.watch(failures);
         const rows = await recordFailures(database, failures.map(asFailedResult), options);
         const recorded = new Map(rows.map((row) => [row.id, row]));
         return failures.map(({ attempt }) => recorded.get(attempt.id) as RecordedFailure);
@@ -140,7 +144,8 @@ interface SealedResult {
   readonly receivedAtMs: number;
 }
 
-interface FailureOfAttempt {
+/** A failure that waits for its commit. */
+export interface FailureOfAttempt {
   readonly attempt: StartedAttempt;
   readonly failure: Failure;
   readonly providerName: string;

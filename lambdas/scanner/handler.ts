@@ -19,6 +19,8 @@ const env = readEnv({
   claimHoldSeconds: [scannerEnv.claimHoldSeconds, wholeNumber(1, 86_400)],
   eventRelayHoldSeconds: [scannerEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   successWindowSeconds: [scannerEnv.successWindowSeconds, wholeNumber(1, 86_400)],
+  circuitCooldownSeconds: [scannerEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
+  pacedSpreadSeconds: [scannerEnv.pacedSpreadSeconds, wholeNumber(1, 900)],
 });
 
 const logger = createLogger();

@@ -88,7 +88,7 @@ async function wholeWay(
         retryDelaySeconds: 0,
       },
     ],
-    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0 },
+    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0, waitingHoldSeconds: 150 },
   );
   const eventId = recorded!.event_id!;
   const relayed = (await relayEvents(database, { holdSeconds: 1, limit: 100 })).map(({ id }) => id);

@@ -1,0 +1,70 @@
+import type { ClaimedIntegration } from './claim-due.ts';
+import type { Database } from './database.ts';
+import { isDue } from './due-rows.ts';
+
+/**
+ * Claims a few due rows of a provider whose circuit is open and may be tried again, and lets them through. They are
+ * drawn from those that fell due last, as the rows that have been due for longest are the ones that may be sick by
+ * themselves. The moment of the next probes moves on at once: a scan beside this one finds nothing to do, and probes
+ * that nobody heard of again are followed by others. A state or a row that somebody is changing is left to the next scan.
+ */
+const statement = `
+WITH circuit AS MATERIALIZED (
+  SELECT provider
+  FROM evergrant.provider_states
+  WHERE provider = $2 AND circuit_open AND circuit_probe_at <= now()
+  FOR NO KEY UPDATE SKIP LOCKED
+), latest AS MATERIALIZED (
+  SELECT id
+  FROM integrations
+  WHERE ${isDue} AND provider = (SELECT provider FROM circuit)
+  ORDER BY expires_at DESC
+  LIMIT $3
+), drawn AS MATERIALIZED (
+  SELECT id FROM latest ORDER BY random() LIMIT $4
+), probe AS MATERIALIZED (
+  SELECT id
+  FROM integrations
+  WHERE id IN (SELECT id FROM drawn) AND ${isDue}
+  FOR NO KEY UPDATE SKIP LOCKED
+), let_through AS (
+  UPDATE evergrant.provider_states s
+  SET circuit_probes = ARRAY(SELECT id FROM probe),
+      circuit_probe_at = now() + make_interval(secs => $6)
+  FROM circuit c
+  WHERE s.provider = c.provider AND EXISTS (SELECT FROM probe)
+), claimed AS (
+  UPDATE integrations i
+  SET refresh_claim = i.refresh_claim + 1,
+      refresh_claim_open = true,
+      refresh_held_until = now() + make_interval(secs => $5)
+  FROM probe
+  WHERE i.id = probe.id
+  RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
+)
+SELECT *, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
+FROM claimed
+ORDER BY expires_at`;
+
+/** Rows that the probes are drawn from: enough for chance, and few to read however many wait. */
+const drawnFrom = 1_000;
+
+export function claimProbes(
+  database: Database,
+  wanted: {
+    readonly provider: string;
+    readonly windowSeconds: number;
+    readonly holdSeconds: number;
+    readonly probes: number;
+    readonly cooldownSeconds: number;
+  },
+): Promise<ClaimedIntegration[]> {
+  return database.query<ClaimedIntegration>(statement, [
+    wanted.windowSeconds,
+    wanted.provider,
+    drawnFrom,
+    wanted.probes,
+    wanted.holdSeconds,
+    wanted.cooldownSeconds,
+  ]);
+}
