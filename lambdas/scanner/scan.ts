@@ -172,7 +172,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     sending.catch(() => undefined);
   };
   try {
-    await handOn(await probe(parts, guards, request));
+    if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, request));
     for (const run of runs) {
       let after: Date | null = null;
       let claimedInRun = 0;

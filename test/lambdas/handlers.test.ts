@@ -80,6 +80,8 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.claimHoldSeconds]: '270',
     [scannerEnv.eventRelayHoldSeconds]: '360',
     [scannerEnv.successWindowSeconds]: '1800',
+    [scannerEnv.circuitCooldownSeconds]: '150',
+    [scannerEnv.pacedSpreadSeconds]: '240',
   },
   refresher: {
     [databaseEnv.source]: 'database',
@@ -97,6 +99,11 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.disconnectThreshold]: '3',
     [refresherEnv.rateLimitThreshold]: '5',
     [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
+    [refresherEnv.circuitWindowSeconds]: '300',
+    [refresherEnv.circuitCooldownSeconds]: '150',
+    [refresherEnv.massRefusalWindowSeconds]: '900',
+    [refresherEnv.failureMemorySeconds]: '2100',
+    [refresherEnv.disconnectionHoldSeconds]: '43200',
   },
   notifier: {
     [databaseEnv.source]: 'database',
