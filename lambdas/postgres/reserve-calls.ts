@@ -25,14 +25,16 @@ WITH held AS MATERIALIZED (
   FROM evergrant.provider_states
   WHERE provider = $1
   FOR NO KEY UPDATE
-), start AS MATERIALIZED (
-  SELECT clock_timestamp() AS asked_at, greatest(held.next_call_at, clock_timestamp()) AS first_at
+), locked AS MATERIALIZED (
+  SELECT clock_timestamp() AS at, held.next_call_at
   FROM (SELECT) AS always
   LEFT JOIN held ON true
-), slots AS MATERIALIZED (
-  SELECT first_at, extract(epoch FROM first_at - asked_at)::float8 AS first_in_seconds,
-         greatest(0, least($3, floor(($4 - extract(epoch FROM first_at - asked_at)::float8) * $2) + 1))::int AS granted
-  FROM start
+), slots AS (
+  SELECT greatest(next_call_at, at) AS first_at,
+         extract(epoch FROM greatest(next_call_at, at) - at)::float8 AS first_in_seconds,
+         greatest(0, least($3, floor(($4 - extract(epoch FROM greatest(next_call_at, at) - at)::float8) * $2) + 1))::int
+           AS granted
+  FROM locked
 ), moved AS (
   UPDATE evergrant.provider_states p
   SET calls_per_second = $2, next_call_at = g.first_at + make_interval(secs => g.granted / $2)
