@@ -185,6 +185,22 @@ export const neededIndexes: readonly NeededIndex[] = [
     create: `CREATE INDEX CONCURRENTLY evergrant_integrations_due ON integrations (expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL`,
   },
   {
+    relation: 'integrations',
+    keys: ['expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NULL'],
+    without: 'every scan reads the whole table for access tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_without_refresh_token ON integrations (expires_at) WHERE status = 'connected' AND (refresh_token IS NULL OR refresh_token = '')`,
+  },
+  {
+    relation: 'integrations',
+    keys: ['refresh_token_expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NOT NULL'],
+    without: 'every scan reads the whole table for refresh tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_refresh_token_end ON integrations (refresh_token_expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL AND refresh_token_expires_at IS NOT NULL`,
+  },
+  {
     relation: 'notifications',
     keys: ['event_id'],
     unique: true,

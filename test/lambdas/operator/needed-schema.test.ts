@@ -89,6 +89,8 @@ it('every statement is among those that a server is asked to plan, but for those
     'iam-password',
     'rds-authorities',
     'failing-rows',
+    'grant-token',
+    'metadata-object',
     'relation-oid',
   ];
   const aboutTheCatalog = [

@@ -218,7 +218,7 @@ describe('with an attempt under way', () => {
     await replace(row.id);
     await db.sql(`UPDATE integrations SET refresh_held_until = now() - interval '1 s'`);
     expect(await claim()).toMatchObject([{ id: row.id, claim: '3' }]);
-    expect(await start(row.id)).toMatchObject([{ refresh_token: 'refresh-new', claim: '3' }]);
+    expect(await start(row.id)).toMatchObject([{ token: 'refresh-new', claim: '3' }]);
   });
 });
 
