@@ -20,6 +20,7 @@ export const scannerEnv = {
   thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
   refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
   claimHoldSeconds: 'CLAIM_HOLD_SECONDS',
+  lapseWarningSeconds: 'LAPSE_WARNING_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
   successWindowSeconds: 'SUCCESS_WINDOW_SECONDS',
 } as const;
@@ -34,6 +35,7 @@ export const refresherEnv = {
   callTimeoutMs: 'CALL_TIMEOUT_MS',
   maxInFlight: 'MAX_IN_FLIGHT',
   retryDelaySeconds: 'RETRY_DELAY_SECONDS',
+  lapseWarningSeconds: 'LAPSE_WARNING_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
   warningThreshold: 'WARNING_THRESHOLD',
   disconnectThreshold: 'DISCONNECT_THRESHOLD',

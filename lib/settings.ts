@@ -79,6 +79,8 @@ export const settingsSchema = z
     warningThreshold: count.default(defaultPolicy.warningThreshold),
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
     rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
+    /** How long before a grant ends that only its user can renew they are warned in the app. */
+    lapseWarningDays: whole(1, 90).default(7),
     disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
     /** `plain` is for a product that reads the token columns itself and cannot open a JWE yet. */
     tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),

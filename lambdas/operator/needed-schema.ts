@@ -45,7 +45,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     expires_at: [timestamp, 'rw'],
     refresh_token_expires_at: [timestamp, 'rw'],
     scopes: [{ definition: 'text[]', types: ['text[]', 'character varying[]'] }, 'rw'],
-    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'r'],
+    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'rw'],
     consecutive_failures: [count, 'rw'],
     consecutive_transient_failures: [count, 'rw'],
     disconnect_reason: [ofLength(64), 'rw'],
@@ -62,6 +62,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     failure_warned_at: [timestamp, 'rw'],
     disconnected_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
     grant_connected_since: [timestamp, 'rw'],
+    lapse_warned_for: [timestamp, 'rw'],
   },
   notifications: {
     id: [{ ...uuid, types: ['uuid', 'bigint', 'integer', 'text', 'character varying'] }, 'r'],
@@ -96,6 +97,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     handled_at: [timestamp, 'rw'],
     connected_since: [timestamp, 'ra'],
     warned_at: [timestamp, 'ra'],
+    lapses_at: [timestamp, 'ra'],
   },
   'evergrant.scans': {
     started_at: [timestamp, 'raw'],
@@ -118,6 +120,9 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     provider: [text, 'r'],
     circuit_open: [flag, 'r'],
     circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'r'],
+  },
+  'evergrant.installation': {
+    installed_at: [timestamp, 'r'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],

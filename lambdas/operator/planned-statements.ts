@@ -1,8 +1,10 @@
 import { defaultPolicy, type NotificationType, thresholdSteps } from '../domain/policy.ts';
 import { claimDue } from '../postgres/claim-due.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
+import { claimLapsing } from '../postgres/claim-lapsing.ts';
 import { claimOne } from '../postgres/claim-one.ts';
 import { countDue } from '../postgres/count-due.ts';
+import { countLapsing } from '../postgres/count-lapsing.ts';
 import { countNeverRefreshed } from '../postgres/count-never-refreshed.ts';
 import { countTokenHeads } from '../postgres/count-token-heads.ts';
 import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
@@ -22,6 +24,7 @@ import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
+import { recordLapses } from '../postgres/record-lapses.ts';
 import { recordOutcomes } from '../postgres/record-outcomes.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
@@ -38,13 +41,16 @@ import { writeNotification } from '../postgres/write-notification.ts';
 const id = '00000000-0000-0000-0000-000000000000';
 const result = { id, usedToken: '', claim: '0' };
 const window = { windowSeconds: 1, provider: null, limit: 1 };
+const lapsing = { leadSeconds: 1, provider: null, excludedProviders: [], limit: 1 };
 
 /** The statements of the functions, with parameters that stand for real ones, so that a server can plan them. */
 export const plannedStatements: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
   'claim-due': (database) => claimDue(database, { ...window, holdSeconds: 1, after: null }),
   'claim-email': (database) => claimEmail(database, id, 1),
+  'claim-lapsing': (database) => claimLapsing(database, { ...lapsing, holdSeconds: 1 }),
   'claim-one': (database) => claimOne(database, { id, holdSeconds: 1 }),
   'count-due': (database) => countDue(database, window),
+  'count-lapsing': (database) => countLapsing(database, { ...lapsing, windowSeconds: 1 }),
   'count-never-refreshed': countNeverRefreshed,
   'count-token-heads': (database) => countTokenHeads(database, { start: '', length: 1 }),
   'count-unreachable-users': (database) => countUnreachableUsers(database, 1),
@@ -78,6 +84,12 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
       ],
       { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 1 },
     ),
+  'record-lapses': (database) =>
+    recordLapses(database, [{ ...result, decision: 'end', providerName: '' }], {
+      lapseWarningSeconds: 1,
+      restSeconds: 1,
+      eventRelayHoldSeconds: 1,
+    }),
   'record-outcomes': (database) =>
     recordOutcomes(database, [{ provider: '', refreshed: 0, disconnected: 0 }]),
   'record-scan': (database) =>
@@ -110,16 +122,23 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
     ),
   'start-attempts': (database) => startAttempts(database, { ids: [id], holdSeconds: 1 }),
   'store-refreshed': (database) =>
-    storeRefreshed(database, [
-      {
-        ...result,
-        accessToken: '',
-        refreshToken: '',
-        expiresInSeconds: 1,
-        refreshTokenExpiresInSeconds: null,
-        scope: null,
-      },
-    ]),
+    storeRefreshed(
+      database,
+      [
+        {
+          ...result,
+          accessToken: '',
+          refreshToken: '',
+          expiresInSeconds: 1,
+          refreshTokenExpiresInSeconds: null,
+          authorizationLifetimeSeconds: null,
+          scope: null,
+          kept: { field: '' },
+          providerName: '',
+        },
+      ],
+      { lapseWarningSeconds: 1, eventRelayHoldSeconds: 1 },
+    ),
   'summarize-providers': (database) =>
     summarizeProviders(database, { windowSeconds: 1, attemptHoldSeconds: 1 }),
   'write-notification': async (database) => {

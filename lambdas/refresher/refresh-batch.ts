@@ -13,7 +13,8 @@ import { callTokenEndpoint } from '../providers/call.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
-import { ResultStore } from './result-store.ts';
+import { type LapseDecision, ResultStore } from './result-store.ts';
+import { turnOf } from './turn.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -23,6 +24,8 @@ export interface RefreshSettings {
   readonly maxInFlight: number;
   readonly retryDelaySeconds: number;
   readonly eventRelayHoldSeconds: number;
+  /** How long before a grant ends its user is warned. */
+  readonly lapseWarningSeconds: number;
   readonly tokensAtRest: 'sealed' | 'plain';
   readonly steps: readonly ThresholdStep[];
 }
@@ -68,6 +71,7 @@ export async function refreshBatch(
     tokensAtRest: parts.settings.tokensAtRest,
     steps: parts.settings.steps,
     eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
+    lapseWarningSeconds: parts.settings.lapseWarningSeconds,
     remainingMs: parts.remainingMs,
   });
 
@@ -157,6 +161,13 @@ async function refreshOne(
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
+  const turn = turnOf(attempt, await parts.providers.get(provider));
+  if (turn.decision !== 'renew') {
+    return seeToEnd(parts, store, attempt, {
+      decision: turn.decision,
+      providerName: turn.provider?.displayName ?? provider,
+    });
+  }
   const obtained = await obtain(parts, attempt);
   if (obtained === noTimeLeft) return noTimeLeft;
   const { outcome, opened, providerName, receivedAtMs, callMs } = obtained;
@@ -164,7 +175,10 @@ async function refreshOne(
   const durationMs = callMs === null ? null : Math.round(callMs);
 
   if (outcome.kind === 'refreshed') {
-    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs);
+    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
+      displayName: providerName,
+      refreshTokenLifetime: turn.provider?.refreshTokenLifetime,
+    });
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
@@ -181,7 +195,7 @@ async function refreshOne(
       metrics.count(metricNames.prematureDisconnections, 1, { provider });
       logger.error('premature disconnection', { integrationId, provider });
     }
-    return { refreshed: applied, disconnected: false, eventId: null };
+    return { refreshed: applied, disconnected: false, eventId: committed.event_id };
   }
 
   // The provider refused our client: what we hold of it may be out of date.
@@ -216,6 +230,38 @@ async function refreshOne(
   else logger.warn('refresh failed', fields);
   return { refreshed: false, disconnected: committed.disconnected, eventId: committed.event_id };
 }
+
+/**
+ * An attempt that calls nobody, as there is nothing to renew. It counts neither for the provider's success rate nor
+ * against it.
+ */
+async function seeToEnd(
+  parts: RefreshParts,
+  store: ResultStore,
+  attempt: StartedAttempt,
+  { decision, providerName }: { readonly decision: LapseDecision; readonly providerName: string },
+): Promise<AttemptResult> {
+  const { logger, metrics } = parts;
+  const { id: integrationId, provider } = attempt;
+  const committed = await store.recordLapse(attempt, decision, providerName);
+  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  const applied = committed.verdict === 'applied';
+  if (!applied) metrics.count(metricNames.superseded, 1, { provider });
+  logger.info(applied ? lapseMessages[decision] : 'result void', {
+    integrationId,
+    provider,
+    verdict: committed.verdict,
+    disconnected: committed.disconnected,
+    userTold: committed.event_id !== null,
+  });
+  return { refreshed: false, disconnected: false, eventId: committed.event_id };
+}
+
+const lapseMessages: Readonly<Record<LapseDecision, string>> = {
+  warn: 'access token ends soon',
+  end: 'access token ended',
+  keep: 'nothing to renew',
+};
 
 function lost(
   { logger, metrics }: RefreshParts,

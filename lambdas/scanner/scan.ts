@@ -6,6 +6,7 @@ import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
 import { claimOne } from '../postgres/claim-one.ts';
 import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
+import { countLapsing } from '../postgres/count-lapsing.ts';
 import type { Database } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { listDue } from '../postgres/list-due.ts';
@@ -15,6 +16,7 @@ import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import type { Queue } from '../sqs/queue.ts';
+import { claimLapses } from './claim-lapses.ts';
 import type { ScanRequest } from './request.ts';
 import { successRates } from './success-rate.ts';
 
@@ -26,6 +28,8 @@ export interface ScanParts {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
     readonly eventRelayHoldSeconds: number;
+    /** How long before its end an access token is seen to that no refresh token renews. */
+    readonly lapseWarningSeconds: number;
     /** How far back the success rate of a provider looks. */
     readonly successWindowSeconds: number;
   };
@@ -107,7 +111,14 @@ async function dryRun(
 ): Promise<ScanReport> {
   const window = { windowSeconds: settings.refreshWindowSeconds, provider };
   const due = await countDue(database, { ...window, limit: countLimit });
-  const claimed = Math.min(due, limit ?? due);
+  const lapsing = await countLapsing(database, {
+    leadSeconds: settings.lapseWarningSeconds,
+    windowSeconds: settings.refreshWindowSeconds,
+    provider,
+    excludedProviders: [],
+    limit: countLimit,
+  });
+  const claimed = Math.min(due + lapsing, limit ?? due + lapsing);
   const listed = verbose
     ? await listDue(database, { ...window, limit: Math.min(limit ?? listLimit, listLimit) })
     : [];
@@ -116,7 +127,7 @@ async function dryRun(
     claimed,
     enqueued: 0,
     released: 0,
-    left: due - claimed,
+    left: Math.max(0, due - claimed),
     eventsRelayed: 0,
     ...(verbose && { integrations: listed.map(shown) }),
   };
@@ -132,7 +143,7 @@ async function claimAndEnqueue(
   await unlessItFails(parts, 'measure', () => measure(parts));
   const eventsRelayed = await relay(parts);
   const totals = { claimed: 0, enqueued: 0, released: 0 };
-  const listed: ClaimedIntegration[] = [];
+  const listed: ClaimableIntegration[] = [];
   let oldestExpiredSeconds = 0;
   let after: Date | null = null;
   let exhausted = false;
@@ -166,6 +177,19 @@ async function claimAndEnqueue(
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
     await sending;
   }
+  const lapses = await claimLapses(
+    {
+      database,
+      settings,
+      timeLeft: () => parts.remainingMs() >= reserveMs,
+      enqueue: (claims) => enqueue(parts, claims),
+    },
+    { provider, excludedProviders: [], limit: limit === null ? null : limit - totals.claimed },
+  );
+  totals.claimed += lapses.claimed.length;
+  totals.enqueued += lapses.enqueued;
+  totals.released += lapses.claimed.length - lapses.enqueued;
+  if (verbose) listed.push(...lapses.claimed.slice(0, listLimit - listed.length));
   const left = exhausted
     ? 0
     : await countDue(database, { windowSeconds: settings.refreshWindowSeconds, provider, limit: countLimit });
