@@ -9,7 +9,8 @@ import { type Database, sqlState } from '../postgres/database.ts';
 import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
-import { callTokenEndpoint } from '../providers/call.ts';
+import { sendTokenRequest } from '../providers/call.ts';
+import { buildTokenRequest } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
@@ -188,6 +189,7 @@ async function refreshOne(
       verdict: committed.verdict,
       rotated: outcome.tokens.refreshToken !== null,
       expiresInSeconds: outcome.tokens.expiresInSeconds,
+      ...(outcome.tokens.remarks.length > 0 && { remarks: outcome.tokens.remarks }),
       durationMs,
     });
     if (committed.premature_disconnection) {
@@ -216,6 +218,7 @@ async function refreshOne(
     class: outcome.kind,
     code: outcome.code,
     httpStatus: outcome.httpStatus,
+    ...(outcome.providerCode !== null && { providerCode: outcome.providerCode }),
     verdict: committed.verdict,
     ...(outcome.kind === 'permanent' && { invalidRefreshToken: outcome.invalidRefreshToken }),
     ...(outcome.kind === 'operator' && { fix: outcome.fix }),
@@ -331,12 +334,19 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
     });
   }
 
+  const { variables } = attempt;
+  const built = await buildTokenRequest(found.client, { token: opened.token, variables });
+  if (!built.ok) {
+    const { code, fix } = built;
+    return withoutCall({ kind: 'operator', code, httpStatus: null, providerCode: null, fix });
+  }
+
   if (!timeForACall(parts)) return noTimeLeft;
   const sentAtMs = performance.now();
-  const answer = await callTokenEndpoint(found.client, opened.token, parts.settings.callTimeoutMs);
+  const answer = await sendTokenRequest(built.request, parts.settings.callTimeoutMs);
   const receivedAtMs = performance.now();
   return {
-    outcome: await verdict(found.client.provider, answer),
+    outcome: verdict(found.client.provider, answer),
     opened: { opened: opened.token, current: opened.current },
     providerName: found.client.provider.displayName,
     receivedAtMs,
