@@ -79,6 +79,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.refreshWindowSeconds]: '600',
     [scannerEnv.claimHoldSeconds]: '270',
     [scannerEnv.eventRelayHoldSeconds]: '360',
+    [scannerEnv.lapseWarningSeconds]: '604800',
     [scannerEnv.successWindowSeconds]: '1800',
   },
   refresher: {
@@ -93,6 +94,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.maxInFlight]: '100',
     [refresherEnv.retryDelaySeconds]: '300',
     [refresherEnv.eventRelayHoldSeconds]: '360',
+    [refresherEnv.lapseWarningSeconds]: '604800',
     [refresherEnv.warningThreshold]: '2',
     [refresherEnv.disconnectThreshold]: '3',
     [refresherEnv.rateLimitThreshold]: '5',

@@ -9,6 +9,7 @@ import {
   type TestDatabase,
   testDatabase,
 } from '../../support/database.ts';
+import { endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -30,12 +31,13 @@ function result(row: IntegrationRow, changes: Partial<RefreshedResult> = {}): Re
     expiresInSeconds: 3600,
     refreshTokenExpiresInSeconds: null,
     scope: null,
+    ...endless,
     ...changes,
   };
 }
 
 const store = async (...results: RefreshedResult[]) => {
-  const verdicts = await storeRefreshed(db.database, results);
+  const verdicts = await storeRefreshed(db.database, results, lapsePolicy);
   return Object.fromEntries(verdicts.map(({ id, verdict }) => [id, verdict]));
 };
 
@@ -200,7 +202,7 @@ describe('a success after a disconnection by Evergrant', () => {
       ...changes,
     });
   const premature = async (...results: RefreshedResult[]) =>
-    (await storeRefreshed(db.database, results)).map((stored) => stored.premature_disconnection);
+    (await storeRefreshed(db.database, results, lapsePolicy)).map((stored) => stored.premature_disconnection);
 
   it.each(['connected', 'needs_reauthorization'])(
     'with the same grant shows that it was premature, once (%s)',
@@ -230,6 +232,7 @@ describe('a success after a disconnection by Evergrant', () => {
     const stored = await storeRefreshed(
       db.database,
       [one, other, gone].map((row) => result(row)),
+      lapsePolicy,
     );
     expect(new Map(stored.map((row) => [row.id, row.premature_disconnection]))).toEqual(
       new Map([
@@ -250,7 +253,9 @@ describe('a success after a disconnection by Evergrant', () => {
       const row = await disconnected();
       const connections = Array.from({ length: 8 }, () => db.connection());
       const stored = await Promise.all(
-        connections.map((connection) => storeRefreshed(connection, [result(row, { refreshToken })])),
+        connections.map((connection) =>
+          storeRefreshed(connection, [result(row, { refreshToken })], lapsePolicy),
+        ),
       );
       expect(stored.flat().filter((each) => each.premature_disconnection)).toHaveLength(1);
     }

@@ -24,6 +24,7 @@ import {
   testDatabase,
 } from '../../support/database.ts';
 import { startProxy, through } from '../../support/proxy.ts';
+import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
 
@@ -73,6 +74,7 @@ const settings: RefreshSettings = {
   maxInFlight: 100,
   retryDelaySeconds: 300,
   eventRelayHoldSeconds: 360,
+  lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
 };
