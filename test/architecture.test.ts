@@ -194,6 +194,12 @@ describe('in lambdas/', () => {
   });
 });
 
+describe('lambdas/', () => {
+  it('judge answers by themselves: an OAuth client would make exceptions of what must be outcomes', () => {
+    expect(show(lambdas.filter(({ to }) => to === 'oauth4webapi'))).toEqual([]);
+  });
+});
+
 describe('lib/', () => {
   it('imports of lambdas/ only the contract', () => {
     const wrong = files(lib).filter(

@@ -203,6 +203,11 @@ export const failureCodes = {
     user: `{provider} is moving your account at the moment. ${nothingToDo}`,
     operator: `The provider moves the account to another place. ${wait}`,
   },
+  account_address_gone: {
+    user: `Your {provider} account no longer answers at its address. If it was renamed, please connect it again.`,
+    operator:
+      'The account was suspended, renamed or closed, and its address answers for nobody. If all users say so, check tokenEndpoint.',
+  },
   conflict: {
     user: `{provider} is busy with your account at the moment. ${nothingToDo}`,
     operator: `The provider handles another request for the same grant. ${wait} If it comes often, look whether anything else refreshes the same integrations.`,
@@ -290,6 +295,11 @@ export const failureCodes = {
     operator:
       "The provider does not know the tenant in the address. Check variables in the provider's secret.",
   },
+  tenant_mismatch: {
+    user: ourFault,
+    operator:
+      "Our application is not made for the accounts that the address signs in. Put its own tenant into variables of the provider's secret, or open the application to more accounts.",
+  },
   ip_not_allowed: {
     user: ourFault,
     operator:
@@ -371,7 +381,7 @@ export const failureCodes = {
   provider_key_unusable: {
     user: ourFault,
     operator:
-      "privateKey in the provider's secret cannot sign. Put an RSA (2048 bits or more), P-256 or Ed25519 key there, as PKCS #8 in PEM.",
+      "The key in the provider's secret cannot sign. Put an RSA (2048 bits or more), P-256 or Ed25519 key into privateKey, as PKCS #8 in PEM.",
   },
   provider_nothing_to_renew: {
     user: ourFault,

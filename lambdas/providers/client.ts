@@ -128,7 +128,9 @@ function problemOfCredentials(
   },
 ): string | null {
   if (renewal === 'none' || clientAuthentication === 'anonymous') return null;
-  if (given.clientId === undefined) return `clientId: needed for ${clientAuthentication}`;
+  if (given.clientId === undefined && clientAuthentication !== 'client_secret_as_user') {
+    return `clientId: needed for ${clientAuthentication}`;
+  }
   if (clientAuthentication.startsWith('client_secret') && given.clientSecret === undefined) {
     return `clientSecret: needed for ${clientAuthentication}`;
   }

@@ -87,18 +87,24 @@ const variable = z.strictObject({
   default: z.optional(text),
 });
 
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const contained = z.strictObject({ contains: text });
 
 /**
  * One way in which a provider says that it refused. `fields` are paths into the JSON body (`error`, `errors.0.code`),
- * each with the value that stands there, or a text that its string contains, whatever the case; all must hold.
+ * each with the value that stands there, the values of which one does, or a text that its string contains, whatever the
+ * case; of a list in the body, one element must fit. All must hold; a rule without fields holds for every body, also for
+ * one that is no JSON.
  */
 const errorRule = z
   .strictObject({
     status: z.optional(z.int()),
     /** Headers of the answer, each with a text that it contains, whatever the case. */
     headers: z._default(z.record(text, contained), {}),
-    fields: z.record(text, z.union([z.string(), z.number(), z.boolean(), contained])),
+    fields: z._default(
+      z.record(text, z.union([scalar, z.array(scalar).check(z.minLength(1)), contained])),
+      {},
+    ),
     meaning: failureMeaning,
     /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
     code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
@@ -139,13 +145,14 @@ const definition = z.strictObject({
   requestFormat: z._default(z.enum(['form', 'json', 'query']), 'form'),
   /**
    * RFC 6749 §2.3.1, RFC 7523 §2.2. `client_secret_basic_raw`: Basic without the form-encoding that the RFC asks for,
-   * for providers that do not decode. `none`: a public client that sends only its `client_id`. `anonymous`: nothing
-   * of a client is sent.
+   * for providers that do not decode. `client_secret_as_user`: Basic with the secret as the user and no password
+   * (Stripe). `none`: a public client that sends only its `client_id`. `anonymous`: nothing of a client is sent.
    */
   clientAuthentication: z._default(
     z.enum([
       'client_secret_basic',
       'client_secret_basic_raw',
+      'client_secret_as_user',
       'client_secret_post',
       'private_key_jwt',
       'none',

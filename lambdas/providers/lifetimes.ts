@@ -39,6 +39,8 @@ export function accessTokenLifetime(
   const said =
     spanIn(tokens.expires_in, answered, 'expires_in', remarks) ??
     untilMoment(tokens.expires_at, answered, 'expires_at', remarks) ??
+    // Clover's.
+    untilMoment(tokens.access_token_expiration, answered, 'access_token_expiration', remarks) ??
     (definition.lifetimeFromJwt ? jwtLifetime(tokens.access_token, headers, remarks) : null);
   if (said === null) {
     return { seconds: definition.accessTokenLifetimeSeconds ?? usualAccessTokenSeconds, remarks };
@@ -59,7 +61,8 @@ export function refreshTokenLifetime(tokens: AnswerBody, headers: Headers): Life
       // Keycloak's offline tokens say 0 for never.
       (numberIn(tokens.refresh_expires_in) === 0 ? null : span('refresh_expires_in')) ??
       span('x_refresh_token_expires_in') ??
-      untilMoment(tokens.refresh_token_expires_at, answered, 'refresh_token_expires_at', remarks),
+      untilMoment(tokens.refresh_token_expires_at, answered, 'refresh_token_expires_at', remarks) ??
+      untilMoment(tokens.refresh_token_expiration, answered, 'refresh_token_expiration', remarks),
     // Intuit's limit that no refresh extends.
     span('x_refresh_token_hard_expires_in'),
   ].filter((seconds) => seconds !== null);

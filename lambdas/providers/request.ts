@@ -158,6 +158,8 @@ async function authenticate(client: ProviderClient, tokenEndpoint: string): Prom
       return { ok: true, parameters: [], header: basic(formEncoded(clientId), formEncoded(clientSecret)) };
     case 'client_secret_basic_raw':
       return { ok: true, parameters: [], header: basic(clientId, clientSecret) };
+    case 'client_secret_as_user':
+      return { ok: true, parameters: [], header: basic(formEncoded(clientSecret), '') };
     case 'client_secret_post':
       return { ok: true, parameters: [id, ['client_secret', clientSecret]] };
     case 'none':

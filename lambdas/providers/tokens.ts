@@ -11,7 +11,7 @@ const provenTypes = ['dpop', 'mac', 'pop'];
 
 const maxKeptBytes = 2048;
 /** Names of fields that are never kept: `metadata` is no place for secrets. */
-const secretName = /(^|[._-])(token|secret|password|assertion|code)$/i;
+const secretName = /(^|[._-])(token|secret|password|assertion)$/i;
 
 /**
  * The tokens of a successful answer, RFC 6749 §5.1; `null`: it holds none that can be used. Everything beside the

@@ -96,7 +96,7 @@ export function verdict(definition: ProviderDefinition, answer: Answer): Outcome
   const rule = definition.errorRules.find(
     (each) => (!passes || each.meaning === 'transient') && fits(each, status, headers, body),
   );
-  if (rule) return fail(rule.meaning, rule.code ?? codeOfMeaning[rule.meaning], ownCodeOf(rule));
+  if (rule) return fail(rule.meaning, rule.code ?? codeOfMeaning[rule.meaning], ownCodeOf(rule, body));
   if (status === 429) return fail('transient', 'rate_limited');
   if (passes) return fail('transient', codeOfStatus(status));
   if (status >= 300 && status < 400) return fail('operator', 'redirected');
@@ -144,32 +144,54 @@ function failure(
   }
 }
 
+type Scalar = string | number | boolean;
+type Expected = ErrorRule['fields'][string];
+
 function fits(rule: ErrorRule, status: number, headers: Headers, body: AnswerBody | null): boolean {
   if (rule.status !== undefined && rule.status !== status) return false;
-  const containsIn = (value: unknown, part: string) =>
-    typeof value === 'string' && value.toLowerCase().includes(part.toLowerCase());
   return (
-    Object.entries(rule.headers).every(([name, { contains }]) => containsIn(headers.get(name), contains)) &&
+    Object.entries(rule.headers).every(([name, { contains }]) => includes(headers.get(name), contains)) &&
     Object.entries(rule.fields).every(([path, expected]) => {
       const value = valueAt(body, path);
-      return typeof expected === 'object' ? containsIn(value, expected.contains) : isSame(value, expected);
+      return isContained(expected)
+        ? elementsOf(value).some((element) => includes(element, expected.contains))
+        : matched(value, expected) !== null;
     })
   );
 }
 
+function isContained(expected: Expected): expected is { contains: string } {
+  return typeof expected === 'object' && !Array.isArray(expected);
+}
+
+function includes(value: unknown, part: string): boolean {
+  return typeof value === 'string' && value.toLowerCase().includes(part.toLowerCase());
+}
+
+/** The first of the values that are expected to stand somewhere and do; `null`: none. */
+function matched(value: unknown, expected: Scalar | Scalar[]): Scalar | null {
+  const elements = elementsOf(value);
+  return [expected].flat().find((each) => elements.some((element) => isSame(element, each))) ?? null;
+}
+
+function elementsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
 /** Whether a value is the expected one; providers are not steady about numbers as texts. */
-function isSame(value: unknown, expected: string | number | boolean): boolean {
+function isSame(value: unknown, expected: Scalar): boolean {
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return false;
   return String(value) === String(expected);
 }
 
 /** The provider's own code that a rule is about: the most telling of its exact values, and none of the answer's text. */
-function ownCodeOf({ fields }: ErrorRule): string | null {
-  const exact = Object.entries(fields).filter(
-    ([, value]) => typeof value === 'string' || typeof value === 'number',
-  );
-  const telling = exact.findLast(([path]) => path !== 'error') ?? exact.at(-1);
-  return telling === undefined ? null : safe(String(telling[1]));
+function ownCodeOf({ fields }: ErrorRule, body: AnswerBody | null): string | null {
+  const exact = Object.entries(fields).flatMap(([path, expected]) => {
+    const value = isContained(expected) ? null : matched(valueAt(body, path), expected);
+    return typeof value === 'string' || typeof value === 'number' ? [{ path, value }] : [];
+  });
+  const telling = exact.findLast(({ path }) => path !== 'error') ?? exact.at(-1);
+  return telling === undefined ? null : safe(String(telling.value));
 }
 
 function meaningOf(definition: ProviderDefinition, error: string): FailureMeaning | undefined {
