@@ -28,6 +28,7 @@ export class Refresher extends Construct {
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
         [refresherEnv.maxInFlight]: String(batchSize),
         [refresherEnv.retryDelaySeconds]: String(timing.retryDelay),
+        [refresherEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [refresherEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [refresherEnv.warningThreshold]: String(settings.warningThreshold),
         [refresherEnv.disconnectThreshold]: String(settings.disconnectThreshold),

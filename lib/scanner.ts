@@ -25,6 +25,7 @@ export class Scanner extends Construct {
       environment: {
         [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
+        [scannerEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
         [scannerEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),

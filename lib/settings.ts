@@ -79,6 +79,8 @@ export const settingsSchema = z
     warningThreshold: count.default(defaultPolicy.warningThreshold),
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
     rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
+    /** How long before a grant ends that only its user can renew they are warned in the app. */
+    lapseWarningDays: whole(1, 90).default(7),
     disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
     /** How long nobody of a provider is disconnected after implausibly many of its grants were refused at once. */
     disconnectionHoldHours: whole(1, 168).default(12),

@@ -15,6 +15,8 @@ export interface Timing {
   readonly emailHold: number;
   readonly eventRelayHold: number;
   readonly retryDelay: number;
+  /** How long before a grant ends its user is warned. */
+  readonly lapseWarning: number;
   /** How far back the success rate of a provider looks. */
   readonly successWindow: number;
   /** How far back failures and successes count for the circuit of a provider. */
@@ -61,6 +63,7 @@ export function timingOf(settings: Settings): Timing {
     // A redelivery by SQS comes first; the relay is for events that never reached the queue.
     eventRelayHold: 2 * visibilityFactor * notifierTimeout,
     retryDelay,
+    lapseWarning: settings.lapseWarningDays * 86_400,
     // Refreshes come in the rhythm of the scans: several of them, so that the share does not depend on the moment.
     successWindow: Math.max(1800, 6 * scanInterval),
     // What was due at one scan, and not at the one before: of that the share is taken.

@@ -137,6 +137,7 @@ async function scan(event: object = {}): Promise<Scanned> {
         refreshWindowSeconds: settings.refreshWindowSeconds,
         claimHoldSeconds: timing.claimHold,
         eventRelayHoldSeconds: timing.eventRelayHold,
+        lapseWarningSeconds: timing.lapseWarning,
         successWindowSeconds: timing.successWindow,
         circuitCooldownSeconds: timing.circuitCooldown,
         pacedSpreadSeconds: timing.pacedSpread,
@@ -209,6 +210,7 @@ async function refresh(
             maxInFlight: batchSize,
             retryDelaySeconds: timing.retryDelay,
             eventRelayHoldSeconds: timing.eventRelayHold,
+            lapseWarningSeconds: timing.lapseWarning,
             tokensAtRest: 'plain',
             steps: thresholdSteps(policy),
             guards: {

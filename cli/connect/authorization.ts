@@ -39,7 +39,7 @@ export async function authorizationRequest(
   const parameters = {
     ...client.provider.authorizationParameters,
     response_type: 'code',
-    client_id: client.clientId,
+    [client.provider.clientIdParameter]: client.clientId ?? '',
     redirect_uri: redirectUri,
     ...(scopes.length > 0 && { scope: scopes.join(' ') }),
     state,
@@ -88,7 +88,8 @@ export function readAuthorizationResponse(
   }
   try {
     const server = { issuer: issuer ?? expected };
-    const response = validateAuthResponse(server, { client_id: client.clientId }, parameters, request.state);
+    const oauthClient = { client_id: client.clientId ?? '' };
+    const response = validateAuthResponse(server, oauthClient, parameters, request.state);
     if (response.getAll('code').length === 1 && response.get('code') !== '') return response;
   } catch {
     // Parameters that are repeated, or belong to another flow.

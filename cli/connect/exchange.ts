@@ -1,5 +1,6 @@
 import type { RefreshedTokens } from '../../lambdas/domain/outcome.ts';
-import { exchangeCode } from '../../lambdas/providers/call.ts';
+import { sendTokenRequest } from '../../lambdas/providers/call.ts';
+import { buildCodeRequest } from '../../lambdas/providers/request.ts';
 import { type Answer, verdict } from '../../lambdas/providers/verdict.ts';
 import { CliError } from '../command.ts';
 import type { AuthorizationRequest, ConnectableProvider } from './authorization.ts';
@@ -18,10 +19,13 @@ export async function obtainGrant(
   response: URLSearchParams,
 ): Promise<Grant> {
   const { client } = provider;
-  const answer = await exchangeCode(client, { response, redirectUri, verifier }, timeoutMs);
-  const outcome = await verdict(client.provider, answer);
+  const code = response.get('code') ?? '';
+  const built = await buildCodeRequest(client, { code, redirectUri, verifier });
+  if (!built.ok) throw new CliError(built.code, built.fix);
+  const answer = await sendTokenRequest(built.request, timeoutMs);
+  const outcome = verdict(client.provider, answer);
   if (outcome.kind !== 'refreshed') {
-    throw refusal(provider, answer, [response.get('code') ?? '', verifier, state, client.clientSecret ?? '']);
+    throw refusal(provider, answer, [code, verifier, state, client.clientSecret ?? '']);
   }
   const { refreshToken } = outcome.tokens;
   if (refreshToken === null) throw noRefreshToken(provider);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { FoundIntegration } from '../../lambdas/operator/reports.ts';
+import { addressOf } from '../../lambdas/providers/address.ts';
 import type { ProviderClient } from '../../lambdas/providers/client.ts';
 import { problemOfEndpoint, problemOfScope } from '../../lambdas/providers/definition.ts';
 import { isProviderName } from '../../lambdas/secrets/provider-clients.ts';
@@ -64,6 +65,12 @@ async function run(
     readProviderClient(target, provider),
     readSealer(target),
   ]);
+  if (client.clientId === null) {
+    throw new CliError(
+      'client_id_missing',
+      `Connecting an account takes a client at ${client.provider.displayName}: put clientId into the secret ${secretId}.`,
+    );
+  }
   const { expiresAt } = await connectAccount(
     {
       target,
@@ -87,8 +94,13 @@ async function run(
   return 0;
 }
 
-function authorizationEndpointOf({ provider }: ProviderClient, secretId: string): string {
-  if (provider.authorizationEndpoint !== undefined) return provider.authorizationEndpoint;
+function authorizationEndpointOf(client: ProviderClient, secretId: string): string {
+  const { provider } = client;
+  if (provider.authorizationEndpoint !== undefined) {
+    const address = addressOf(client, provider.authorizationEndpoint, null);
+    if (address.ok) return address.url;
+    throw new CliError(address.code, address.fix);
+  }
   throw new CliError(
     'authorization_endpoint_missing',
     `Nothing says where ${provider.displayName} lets people give access: put provider.authorizationEndpoint into the secret ${secretId}, or name it with --authorization-endpoint.`,

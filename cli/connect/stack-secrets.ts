@@ -2,11 +2,7 @@ import { GetSecretValueCommand, ResourceNotFoundException } from '@aws-sdk/clien
 import type { ProviderClient } from '../../lambdas/providers/client.ts';
 import { TokenKeyError } from '../../lambdas/sealing/token-keys.ts';
 import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
-import {
-  invalidProviderName,
-  isProviderName,
-  readProviderSecret,
-} from '../../lambdas/secrets/provider-clients.ts';
+import { findProviderClient } from '../../lambdas/secrets/provider-clients.ts';
 import { CliError } from '../command.ts';
 import type { Target } from '../target.ts';
 
@@ -15,11 +11,11 @@ export async function readProviderClient(
   target: Target,
   provider: string,
 ): Promise<{ readonly client: ProviderClient; readonly secretId: string }> {
-  if (!isProviderName(provider)) throw new CliError(invalidProviderName.code, invalidProviderName.fix);
-  const secretId = target.output('ProviderSecretPrefix') + provider;
-  const found = readProviderSecret(provider, secretId, await readSecret(target, secretId));
+  const prefix = target.output('ProviderSecretPrefix');
+  const found = await findProviderClient(provider, prefix, (secretId) => readSecret(target, secretId));
   if (!found.ok) throw new CliError(found.code, found.fix);
-  return { client: found.client, secretId };
+  // A client without a secret is one that the secret of its provider's name would replace.
+  return { client: found.client, secretId: found.secretId ?? prefix + provider };
 }
 
 /** The sealer with the stack's current key. Throws `CliError`. */

@@ -45,7 +45,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     expires_at: [timestamp, 'rw'],
     refresh_token_expires_at: [timestamp, 'rw'],
     scopes: [{ definition: 'text[]', types: ['text[]', 'character varying[]'] }, 'rw'],
-    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'r'],
+    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'rw'],
     consecutive_failures: [count, 'rw'],
     consecutive_transient_failures: [count, 'rw'],
     disconnect_reason: [ofLength(64), 'rw'],
@@ -62,6 +62,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     failure_warned_at: [timestamp, 'rw'],
     disconnected_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
     grant_connected_since: [timestamp, 'rw'],
+    lapse_warned_for: [timestamp, 'rw'],
   },
   notifications: {
     id: [{ ...uuid, types: ['uuid', 'bigint', 'integer', 'text', 'character varying'] }, 'r'],
@@ -96,6 +97,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     handled_at: [timestamp, 'rw'],
     connected_since: [timestamp, 'ra'],
     warned_at: [timestamp, 'ra'],
+    lapses_at: [timestamp, 'ra'],
   },
   'evergrant.scans': {
     started_at: [timestamp, 'raw'],
@@ -137,6 +139,9 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     integration_id: [uuid, 'ra'],
     failure_class: [text, 'ra'],
     code: [text, 'ra'],
+  },
+  'evergrant.installation': {
+    installed_at: [timestamp, 'r'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],
@@ -202,6 +207,22 @@ export const neededIndexes: readonly NeededIndex[] = [
     covers: ['connected', 'refresh_token IS NOT NULL'],
     without: 'every scan reads the whole table',
     create: `CREATE INDEX CONCURRENTLY evergrant_integrations_due ON integrations (expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL`,
+  },
+  {
+    relation: 'integrations',
+    keys: ['expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NULL'],
+    without: 'every scan reads the whole table for access tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_without_refresh_token ON integrations (expires_at) WHERE status = 'connected' AND (refresh_token IS NULL OR refresh_token = '')`,
+  },
+  {
+    relation: 'integrations',
+    keys: ['refresh_token_expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NOT NULL'],
+    without: 'every scan reads the whole table for refresh tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_refresh_token_end ON integrations (refresh_token_expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL AND refresh_token_expires_at IS NOT NULL`,
   },
   {
     relation: 'notifications',

@@ -2,10 +2,12 @@ import { defaultPolicy, type NotificationType, thresholdSteps } from '../domain/
 import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
 import { claimDue } from '../postgres/claim-due.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
+import { claimLapsing } from '../postgres/claim-lapsing.ts';
 import { claimOne } from '../postgres/claim-one.ts';
 import { claimProbes } from '../postgres/claim-probes.ts';
 import { closeCircuit } from '../postgres/close-circuit.ts';
 import { countDue } from '../postgres/count-due.ts';
+import { countLapsing } from '../postgres/count-lapsing.ts';
 import { countNeverRefreshed } from '../postgres/count-never-refreshed.ts';
 import { countTokenHeads } from '../postgres/count-token-heads.ts';
 import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
@@ -29,6 +31,7 @@ import { openCircuit } from '../postgres/open-circuit.ts';
 import { readProviderStates } from '../postgres/read-provider-states.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
+import { recordLapses } from '../postgres/record-lapses.ts';
 import { recordOutcomes } from '../postgres/record-outcomes.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
@@ -48,6 +51,7 @@ import { writeNotification } from '../postgres/write-notification.ts';
 const id = '00000000-0000-0000-0000-000000000000';
 const result = { id, usedToken: '', claim: '0' };
 const window = { windowSeconds: 1, provider: null, limit: 1 };
+const lapsing = { leadSeconds: 1, provider: null, excludedProviders: [], limit: 1 };
 
 const guards = {
   circuit: circuitLimits,
@@ -64,11 +68,13 @@ const guards = {
 export const plannedStatements: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
   'claim-due': (database) => claimDue(database, { ...window, holdSeconds: 1, after: null }),
   'claim-email': (database) => claimEmail(database, id, 1),
+  'claim-lapsing': (database) => claimLapsing(database, { ...lapsing, holdSeconds: 1 }),
   'claim-one': (database) => claimOne(database, { id, holdSeconds: 1 }),
   'claim-probes': (database) =>
     claimProbes(database, { provider: '', windowSeconds: 1, holdSeconds: 1, probes: 1, cooldownSeconds: 1 }),
   'close-circuit': (database) => closeCircuit(database, { provider: '', trustedSeconds: 1 }),
   'count-due': (database) => countDue(database, window),
+  'count-lapsing': (database) => countLapsing(database, { ...lapsing, windowSeconds: 1 }),
   'count-never-refreshed': countNeverRefreshed,
   'count-token-heads': (database) => countTokenHeads(database, { start: '', length: 1 }),
   'count-unreachable-users': (database) => countUnreachableUsers(database, 1),
@@ -106,6 +112,12 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
       ],
       { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 1, waitingHoldSeconds: 1 },
     ),
+  'record-lapses': (database) =>
+    recordLapses(database, [{ ...result, decision: 'end', providerName: '' }], {
+      lapseWarningSeconds: 1,
+      restSeconds: 1,
+      eventRelayHoldSeconds: 1,
+    }),
   'record-outcomes': (database) =>
     recordOutcomes(database, [{ provider: '', refreshed: 0, disconnected: 0 }]),
   'record-scan': (database) =>
@@ -146,16 +158,23 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
     ),
   'start-attempts': (database) => startAttempts(database, { ids: [id], holdSeconds: 1 }),
   'store-refreshed': (database) =>
-    storeRefreshed(database, [
-      {
-        ...result,
-        accessToken: '',
-        refreshToken: '',
-        expiresInSeconds: 1,
-        refreshTokenExpiresInSeconds: null,
-        scope: null,
-      },
-    ]),
+    storeRefreshed(
+      database,
+      [
+        {
+          ...result,
+          accessToken: '',
+          refreshToken: '',
+          expiresInSeconds: 1,
+          refreshTokenExpiresInSeconds: null,
+          authorizationLifetimeSeconds: null,
+          scope: null,
+          kept: { field: '' },
+          providerName: '',
+        },
+      ],
+      { lapseWarningSeconds: 1, eventRelayHoldSeconds: 1 },
+    ),
   'summarize-providers': (database) =>
     summarizeProviders(database, { windowSeconds: 1, attemptHoldSeconds: 1 }),
   'watch-providers': (database) =>

@@ -57,7 +57,15 @@ export function parseProviderClient(name: string, secret: string): Parsed<Provid
     return { ok: false, problem: 'the secret is not JSON' };
   }
   const parsed = secretContent.safeParse(document);
-  if (!parsed.success) return { ok: false, problem: problemsOf(parsed.error, 'the secret') };
+  if (!parsed.success) {
+    const problems = [problemsOf(parsed.error, 'the secret')];
+    // Whoever mends a secret wants to know everything at once.
+    if (isRecord(document) && isRecord(document.provider)) {
+      const given = parseDefinition(merge(findInCatalogue(name)?.description ?? {}, document.provider));
+      if (!given.ok) problems.push(given.problem);
+    }
+    return { ok: false, problem: problems.join('; ') };
+  }
   const { extends: base, provider: override, ...client } = parsed.data;
   const known = findInCatalogue(base ?? name);
   if (base !== undefined && known === null) {
@@ -120,7 +128,9 @@ function problemOfCredentials(
   },
 ): string | null {
   if (renewal === 'none' || clientAuthentication === 'anonymous') return null;
-  if (given.clientId === undefined) return `clientId: needed for ${clientAuthentication}`;
+  if (given.clientId === undefined && clientAuthentication !== 'client_secret_as_user') {
+    return `clientId: needed for ${clientAuthentication}`;
+  }
   if (clientAuthentication.startsWith('client_secret') && given.clientSecret === undefined) {
     return `clientSecret: needed for ${clientAuthentication}`;
   }

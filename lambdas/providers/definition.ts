@@ -9,6 +9,31 @@ const seconds = z.int().check(z.positive());
 const text = z.string().check(z.minLength(1));
 const parameters = z.record(z.string(), z.string());
 
+/** What a request to a token endpoint says by itself. */
+const ownHeaders = [
+  'accept',
+  'authorization',
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+];
+
+/** RFC 9110 §5.1 and §5.5, without those that a request to a token endpoint has of itself. */
+const requestHeaders = parameters.check(
+  z.refine(
+    (given) =>
+      Object.entries(given).every(
+        ([name, value]) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value),
+      ),
+    { error: 'must be names and values of headers: visible ASCII characters' },
+  ),
+  z.refine((given) => !Object.keys(given).some((name) => ownHeaders.includes(name.toLowerCase())), {
+    error: `must not hold ${ownHeaders.join(', ')}: these are set by the request itself`,
+  }),
+);
+
 /** `{name}` in an address: filled in from our client's secret or from the integration. */
 const variableInAddress = /\{(\w+)\}/g;
 
@@ -62,17 +87,39 @@ const variable = z.strictObject({
   default: z.optional(text),
 });
 
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const contained = z.strictObject({ contains: text });
+
 /**
  * One way in which a provider says that it refused. `fields` are paths into the JSON body (`error`, `errors.0.code`),
- * each with the value that stands there, or a text that its string contains, whatever the case; all must hold.
+ * each with the value that stands there, the values of which one does, or a text that its string contains, whatever the
+ * case; of a list in the body, one element must fit. All must hold; a rule without fields holds for every body, also for
+ * one that is no JSON.
  */
-const errorRule = z.strictObject({
-  status: z.optional(z.int()),
-  fields: z.record(text, z.union([z.string(), z.number(), z.boolean(), z.strictObject({ contains: text })])),
-  meaning: failureMeaning,
-  /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
-  code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
-});
+const errorRule = z
+  .strictObject({
+    status: z.optional(z.int()),
+    /** Headers of the answer, each with a text that it contains, whatever the case. */
+    headers: z._default(z.record(text, contained), {}),
+    fields: z._default(
+      z.record(text, z.union([scalar, z.array(scalar).check(z.minLength(1)), contained])),
+      {},
+    ),
+    meaning: failureMeaning,
+    /** Of `domain/failure-codes.ts`; by default what the meaning is called there. */
+    code: z.optional(text.check(z.regex(/^[a-z][a-z0-9_]{0,63}$/))),
+  })
+  .check(
+    z.refine(
+      ({ fields, meaning }) =>
+        Object.keys(fields).length > 0 || meaning === 'transient' || meaning === 'operator',
+      { error: 'needs fields: without a word of the provider nobody is disconnected' },
+    ),
+    z.refine(
+      ({ fields, status }) => Object.keys(fields).length > 0 || (status !== undefined && status >= 300),
+      { error: 'needs fields, or the status of a refusal' },
+    ),
+  );
 
 const definition = z.strictObject({
   /** Shown to users: "Google", "Acme Calendar". */
@@ -98,13 +145,14 @@ const definition = z.strictObject({
   requestFormat: z._default(z.enum(['form', 'json', 'query']), 'form'),
   /**
    * RFC 6749 §2.3.1, RFC 7523 §2.2. `client_secret_basic_raw`: Basic without the form-encoding that the RFC asks for,
-   * for providers that do not decode. `none`: a public client that sends only its `client_id`. `anonymous`: nothing
-   * of a client is sent.
+   * for providers that do not decode. `client_secret_as_user`: Basic with the secret as the user and no password
+   * (Stripe). `none`: a public client that sends only its `client_id`. `anonymous`: nothing of a client is sent.
    */
   clientAuthentication: z._default(
     z.enum([
       'client_secret_basic',
       'client_secret_basic_raw',
+      'client_secret_as_user',
       'client_secret_post',
       'private_key_jwt',
       'none',
@@ -122,7 +170,7 @@ const definition = z.strictObject({
   /** Sent with every request to the token endpoint, beside what the grant type demands. */
   extraParameters: z._default(parameters, {}),
   /** Sent with every request to the token endpoint. */
-  headers: z._default(parameters, {}),
+  headers: z._default(requestHeaders, {}),
   /** Calls to the token endpoint that the provider allows in a second, all of our functions together. */
   callsPerSecond: z.optional(z.number().check(z.positive())),
   /** Whether a call with a token that nobody has issued tells good client credentials from bad ones. */
@@ -190,6 +238,12 @@ export function parseDefinition(description: unknown, name = 'provider'): Parsed
   const { data } = parsed;
   if (data.renewal !== 'none' && data.tokenEndpoint === undefined) {
     return { ok: false, problem: `${name}.tokenEndpoint: needed unless renewal is "none"` };
+  }
+  if (data.tokenPlacement === 'bearer' && data.clientAuthentication.startsWith('client_secret_basic')) {
+    return {
+      ok: false,
+      problem: `${name}.clientAuthentication: must not be ${data.clientAuthentication} where tokenPlacement is "bearer": both stand in the Authorization header`,
+    };
   }
   const unknown = [data.tokenEndpoint ?? '', data.authorizationEndpoint ?? '']
     .flatMap((address) => [...address.matchAll(variableInAddress)].map((match) => match[1] as string))

@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
-import { processRefreshTokenResponse } from 'oauth4webapi';
-import type { Failure, OperatorFault, Outcome, RefreshedTokens } from '../domain/outcome.ts';
-import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
-import type { FailureMeaning, ProviderDefinition } from './definition.ts';
+import { type FailureCode, isFailureCode, sentencesOf } from '../domain/failure-codes.ts';
+import type { Failure, Outcome } from '../domain/outcome.ts';
+import { type AnswerBody, readAnswerBody, valueAt } from './answer-body.ts';
+import type { ErrorRule, FailureMeaning, ProviderDefinition } from './definition.ts';
+import { retryAfterSeconds } from './retry-after.ts';
+import { readTokens } from './tokens.ts';
 
 /** What came back from a token endpoint, as far as a verdict needs it. */
 export type Answer =
@@ -16,8 +18,9 @@ export type Answer =
   | { readonly kind: 'no_response'; readonly reason: 'timeout' | 'network_error' };
 
 /**
- * Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8, and OpenID Connect Core §3.1.2.6, plus
- * codes that RFC 6749 §4.1.2.1 defines for the authorization endpoint and that token endpoints also use.
+ * Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8, and OpenID Connect Core §3.1.2.6, codes that RFC 6749
+ * §4.1.2.1 defines for the authorization endpoint and that token endpoints also use, and the usual names of passing
+ * faults, which must never pass for a refusal.
  */
 const standardMeanings: Readonly<Record<string, FailureMeaning>> = {
   invalid_grant: 'invalid_refresh_token',
@@ -28,6 +31,7 @@ const standardMeanings: Readonly<Record<string, FailureMeaning>> = {
   invalid_target: 'operator',
   invalid_dpop_proof: 'operator',
   use_dpop_nonce: 'operator',
+  redirect_uri_mismatch: 'operator',
   // We never ask for a scope, so the server speaks of what was granted to this user.
   invalid_scope: 'permanent',
   access_denied: 'permanent',
@@ -38,24 +42,38 @@ const standardMeanings: Readonly<Record<string, FailureMeaning>> = {
   server_error: 'transient',
   temporarily_unavailable: 'transient',
   internal_failure: 'transient',
+  internal_error: 'transient',
   slow_down: 'transient',
+  request_timeout: 'transient',
+  rate_limited: 'transient',
+  ratelimited: 'transient',
+  rate_limit_exceeded: 'transient',
+  too_many_requests: 'transient',
 };
 
-const fixes: Readonly<Record<string, string>> = {
-  invalid_client: "Check the client id and secret in the provider's secret, and whether the secret expired.",
-  unauthorized_client: 'Allow the refresh_token grant for this client at the provider.',
-  unsupported_grant_type: 'Check tokenEndpoint: this address does not take the refresh_token grant.',
-  invalid_request:
-    'Check extraParameters and clientAuthentication: the provider calls the request malformed.',
+/** Other names for codes of ours. */
+const synonyms: Readonly<Record<string, FailureCode>> = {
+  internal_error: 'server_error',
+  ratelimited: 'rate_limited',
+  rate_limit_exceeded: 'rate_limited',
+  too_many_requests: 'rate_limited',
 };
-const generalFix = "Compare the provider's definition with its documentation.";
+
+/** What an error is called where neither its rule nor its own name says. */
+const codeOfMeaning: Readonly<Record<FailureMeaning, FailureCode>> = {
+  transient: 'temporarily_unavailable',
+  permanent: 'grant_refused',
+  invalid_refresh_token: 'invalid_grant',
+  operator: 'request_refused',
+};
 
 /**
- * The verdict on one answer: pure and total, any bytes give an outcome. A verdict against a grant needs
- * evidence, which is an OAuth error code in a JSON body; an HTML block page, an empty body or a bare 401
- * says nothing about a grant and is transient. So is a 2xx that is not what RFC 6749 §5.1 describes.
+ * The verdict on one answer: pure and total, any bytes give an outcome. A verdict against a grant needs evidence, which
+ * is an error that the provider is known to give, or at least an error code in the words of OAuth; an HTML block page,
+ * an empty body or a bare 401 says nothing about a grant and is transient. So is a 2xx that is not what the provider
+ * documents. The statuses of passing faults outweigh every body.
  */
-export async function verdict(definition: ProviderDefinition, answer: Answer): Promise<Outcome> {
+export function verdict(definition: ProviderDefinition, answer: Answer): Outcome {
   if (answer.kind === 'no_response') {
     return {
       kind: 'transient',
@@ -66,177 +84,155 @@ export async function verdict(definition: ProviderDefinition, answer: Answer): P
     };
   }
   const { status, headers } = answer;
-  const passing = (code: string): Outcome => ({
-    kind: 'transient',
-    code,
-    httpStatus: status,
-    providerCode: null,
-    retryAfterSeconds: retryAfterSeconds(headers),
-  });
+  const body = answer.body === null ? null : readAnswerBody(answer.body, headers.get('content-type'));
+  const fail = (meaning: FailureMeaning, code: string, providerCode: string | null = null): Failure =>
+    failure(meaning, code, {
+      httpStatus: status,
+      providerCode: providerCode === code ? null : providerCode,
+      retryAfterSeconds: retryAfterSeconds(headers, body, status === 429 || code === 'rate_limited'),
+    });
 
-  if (status === 429) return passing('rate_limited');
-  if (status === 408 || status === 425 || status >= 500) return passing(`http_${status}`);
+  const passes = status === 408 || status === 425 || status === 429 || status >= 500;
+  const rule = definition.errorRules.find(
+    (each) => (!passes || each.meaning === 'transient') && fits(each, status, headers, body),
+  );
+  if (rule) return fail(rule.meaning, rule.code ?? codeOfMeaning[rule.meaning], ownCodeOf(rule, body));
+  if (status === 429) return fail('transient', 'rate_limited');
+  if (passes) return fail('transient', codeOfStatus(status));
+  if (status >= 300 && status < 400) return fail('operator', 'redirected');
 
-  const body = answer.body === null ? null : parseObject(answer.body);
+  const succeeds = status >= 200 && status < 300;
   const error = body && typeof body.error === 'string' ? body.error : null;
-  if (error !== null) {
-    const meaning = meaningOf(definition, error) ?? (isRefusal(error, status) ? 'permanent' : null);
-    if (meaning !== null) return refusal(definition, error, meaning, status, passing);
+  const meaning = error === null ? undefined : meaningOf(definition, error);
+  if (error !== null && meaning !== undefined) {
+    return fail(meaning, codeOf(error, meaning), safe(error));
   }
-  if (status >= 200 && status < 300) {
-    const tokens = body && (await readTokens(definition, body));
-    return tokens ? { kind: 'refreshed', tokens } : passing('malformed_response');
+  if (succeeds) {
+    if (body === null) return fail('transient', 'malformed_response');
+    if (saysRefusal(definition, body)) return fail('transient', 'unknown_answer');
+    const tokens = readTokens(definition, body, headers);
+    if (tokens !== null) return { kind: 'refreshed', tokens };
+    return fail('transient', error === null || error === '' ? 'malformed_response' : 'unknown_answer');
   }
-  if (status >= 300 && status < 400) {
-    return operatorFault(
-      'redirected',
-      status,
-      'Check tokenEndpoint: the provider redirects to another address.',
-    );
+  if (error !== null && isRefusal(error, status)) return fail('permanent', 'unknown_error');
+  if (status === 404 || status === 405 || status === 415) return fail('operator', codeOfStatus(status));
+  return fail('transient', codeOfStatus(status));
+}
+
+function failure(
+  meaning: FailureMeaning,
+  code: string,
+  {
+    httpStatus,
+    providerCode,
+    retryAfterSeconds: wait,
+  }: {
+    readonly httpStatus: number;
+    readonly providerCode: string | null;
+    readonly retryAfterSeconds: number | null;
+  },
+): Failure {
+  const evidence = { code, httpStatus, providerCode };
+  switch (meaning) {
+    case 'transient':
+      return { kind: 'transient', ...evidence, retryAfterSeconds: wait };
+    case 'operator':
+      return { kind: 'operator', ...evidence, fix: sentencesOf(code, 'operator').operator };
+    case 'permanent':
+    case 'invalid_refresh_token':
+      return { kind: 'permanent', ...evidence, invalidRefreshToken: meaning === 'invalid_refresh_token' };
   }
-  if (status === 404 || status === 405 || status === 415) {
-    return operatorFault(
-      `http_${status}`,
-      status,
-      'Check tokenEndpoint: nothing there takes a token request.',
-    );
-  }
-  return passing(`http_${status}`);
+}
+
+type Scalar = string | number | boolean;
+type Expected = ErrorRule['fields'][string];
+
+function fits(rule: ErrorRule, status: number, headers: Headers, body: AnswerBody | null): boolean {
+  if (rule.status !== undefined && rule.status !== status) return false;
+  return (
+    Object.entries(rule.headers).every(([name, { contains }]) => includes(headers.get(name), contains)) &&
+    Object.entries(rule.fields).every(([path, expected]) => {
+      const value = valueAt(body, path);
+      return isContained(expected)
+        ? elementsOf(value).some((element) => includes(element, expected.contains))
+        : matched(value, expected) !== null;
+    })
+  );
+}
+
+function isContained(expected: Expected): expected is { contains: string } {
+  return typeof expected === 'object' && !Array.isArray(expected);
+}
+
+function includes(value: unknown, part: string): boolean {
+  return typeof value === 'string' && value.toLowerCase().includes(part.toLowerCase());
+}
+
+/** The first of the values that are expected to stand somewhere and do; `null`: none. */
+function matched(value: unknown, expected: Scalar | Scalar[]): Scalar | null {
+  const elements = elementsOf(value);
+  return [expected].flat().find((each) => elements.some((element) => isSame(element, each))) ?? null;
+}
+
+function elementsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+/** Whether a value is the expected one; providers are not steady about numbers as texts. */
+function isSame(value: unknown, expected: Scalar): boolean {
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return false;
+  return String(value) === String(expected);
+}
+
+/** The provider's own code that a rule is about: the most telling of its exact values, and none of the answer's text. */
+function ownCodeOf({ fields }: ErrorRule, body: AnswerBody | null): string | null {
+  const exact = Object.entries(fields).flatMap(([path, expected]) => {
+    const value = isContained(expected) ? null : matched(valueAt(body, path), expected);
+    return typeof value === 'string' || typeof value === 'number' ? [{ path, value }] : [];
+  });
+  const telling = exact.findLast(({ path }) => path !== 'error') ?? exact.at(-1);
+  return telling === undefined ? null : safe(String(telling.value));
 }
 
 function meaningOf(definition: ProviderDefinition, error: string): FailureMeaning | undefined {
-  const own = (table: Readonly<Record<string, FailureMeaning>>) =>
-    Object.hasOwn(table, error) ? table[error] : undefined;
-  return own(definition.errorMeanings) ?? own(standardMeanings);
+  return ownProperty(definition.errorMeanings, error) ?? ownProperty(standardMeanings, error);
 }
 
+function ownProperty<Value>(table: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+/** The code of an error that is known: its own name, if that is one of ours and means the same here. */
+function codeOf(error: string, meaning: FailureMeaning): string {
+  const usual = ownProperty(standardMeanings, error);
+  if (usual !== undefined && usual !== meaning) return codeOfMeaning[meaning];
+  return ownProperty(synonyms, error) ?? (isFailureCode(error) ? error : codeOfMeaning[meaning]);
+}
+
+/** A code of a table, if it is fit for logs and metrics. */
+function safe(code: string): string | null {
+  return /^[\w.:-]{1,64}$/.test(code) ? code : null;
+}
+
+/** Whether an answer with HTTP 2xx says that it is none, by the field that its provider has for that. */
+function saysRefusal({ success }: ProviderDefinition, body: AnswerBody): boolean {
+  if (success === undefined) return false;
+  const value = valueAt(body, success.field);
+  return value !== undefined && !isSame(value, success.value);
+}
+
+const statusTexts = new Set(Object.values(STATUS_CODES).map((text) => text?.toLowerCase()));
+
 /**
- * Whether an error that nobody has told us speaks of this grant. A gateway or framework that names the status
+ * Whether an error that nobody has told us speaks of this grant. A gateway or framework that names a status
  * (`{"status":401,"error":"Unauthorized"}`) says no more than a bare 401.
  */
 function isRefusal(error: string, status: number): boolean {
   if (status !== 400 && status !== 401 && status !== 403) return false;
-  return error.trim() !== '' && error.toLowerCase() !== STATUS_CODES[status]?.toLowerCase();
+  const words = error.trim().toLowerCase().replaceAll(/[_-]/g, ' ');
+  return words !== '' && !statusTexts.has(words);
 }
 
-function refusal(
-  definition: ProviderDefinition,
-  error: string,
-  meaning: FailureMeaning,
-  status: number,
-  passing: (code: string) => Outcome,
-): Outcome {
-  const known = meaningOf(definition, error) !== undefined;
-  // The code goes into logs and metrics, and a provider could echo anything in it.
-  const code = known && /^[\w.:-]{1,64}$/.test(error) ? error : 'unknown_error';
-  switch (meaning) {
-    case 'transient':
-      return passing(code);
-    case 'operator':
-      return operatorFault(code, status, fixes[code] ?? generalFix);
-    case 'invalid_refresh_token':
-      return permanent(code, status, true);
-    case 'permanent':
-      return permanent(code, status, false);
-  }
-}
-
-function permanent(code: string, httpStatus: number, invalidRefreshToken: boolean): Failure {
-  return { kind: 'permanent', code, httpStatus, providerCode: null, invalidRefreshToken };
-}
-
-function operatorFault(code: string, httpStatus: number, fix: string): OperatorFault {
-  return { kind: 'operator', code, httpStatus, providerCode: null, fix };
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Tokens are visible ASCII, RFC 6749 appendices A.12 and A.17. */
-const visibleAscii = /^[\x20-\x7e]+$/;
-
-/** Beyond this a lifetime is taken for a mistake (a timestamp, say) and the row would never be due again. */
-const longestLifetimeSeconds = 10 * 365 * 86_400;
-
-/**
- * Where neither the answer nor the definition says one. An integration gets here because its token was about to
- * expire, so its next one will as well; a row without an expiry would never be looked at again.
- */
-const usualLifetimeSeconds = 3600;
-
-async function readTokens(
-  definition: ProviderDefinition,
-  body: Record<string, unknown>,
-): Promise<RefreshedTokens | null> {
-  // An ID token may come along (OpenID Connect Core §12.2). We have no use for it, and a fault in it must
-  // not cost the rotated refresh token beside it. The same goes for a scope of an unexpected type.
-  const { id_token: _, scope, expires_in: expiresIn, refresh_token: refreshToken, ...rest } = body;
-  const lenient = {
-    // Left out by some against RFC 6749 §5.1; the tokens beside it are all the same the only living ones.
-    token_type: 'bearer',
-    ...rest,
-    // An empty one is none: the one that was used stays valid.
-    ...(refreshToken !== null && refreshToken !== '' && { refresh_token: refreshToken }),
-  };
-  const response = new Response(JSON.stringify(lenient), { headers: { 'content-type': 'application/json' } });
-  let tokens: Awaited<ReturnType<typeof processRefreshTokenResponse>>;
-  try {
-    tokens = await processRefreshTokenResponse(
-      { issuer: definition.tokenEndpoint ?? '' },
-      { client_id: 'unused: no ID token is read' },
-      response,
-    );
-  } catch {
-    return null;
-  }
-  if (!visibleAscii.test(tokens.access_token)) return null;
-  if (tokens.refresh_token !== undefined && !visibleAscii.test(tokens.refresh_token)) return null;
-  return {
-    accessToken: tokens.access_token,
-    refreshToken: tokens.refresh_token ?? null,
-    expiresInSeconds: lifetime(expiresIn) ?? definition.accessTokenLifetimeSeconds ?? usualLifetimeSeconds,
-    refreshTokenExpiresInSeconds: lifetime(body.refresh_token_expires_in),
-    scopes: readScopes(scope),
-    kept: {},
-    remarks: [],
-  };
-}
-
-/** RFC 6749 §3.3. What is none counts as unchanged: Postgres takes no NUL, for one, and the tokens must be stored. */
-function readScopes(scope: unknown): string[] | null {
-  if (typeof scope !== 'string' || !/^[\x20-\x7e]+$/.test(scope)) return null;
-  const scopes = scope.split(' ').filter((name) => name !== '');
-  return scopes.length > 0 ? scopes : null;
-}
-
-/** Servers send a number or, against RFC 6749 §5.1, a string. Absurd values count as absent. */
-function lifetime(value: unknown): number | null {
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-  return typeof number === 'number' && number > 0 && number <= longestLifetimeSeconds
-    ? Math.floor(number)
-    : null;
-}
-
-/**
- * `Retry-After` in either form, RFC 9110 §10.2.3, capped; `null` when absent or unreadable. A date is
- * compared with the answer's own `Date`, so that our clock plays no part.
- */
-function retryAfterSeconds(headers: Headers): number | null {
-  const value = headers.get('retry-after')?.trim();
-  if (value === undefined || value === '') return null;
-  // Decimals are against the RFC, and sent all the same. Date.parse takes "-5" for a date, hence the letter.
-  const delay = /^\d+(\.\d+)?$/.test(value)
-    ? Number(value)
-    : /^[a-z]/i.test(value)
-      ? (Date.parse(value) - Date.parse(headers.get('date') ?? '')) / 1000
-      : Number.NaN;
-  return Number.isFinite(delay) ? Math.min(Math.max(0, Math.ceil(delay)), maxRetryAfterSeconds) : null;
+function codeOfStatus(status: number): string {
+  return Number.isInteger(status) && status >= 100 && status <= 999 ? `http_${status}` : 'malformed_response';
 }

@@ -28,6 +28,7 @@ const env = readEnv({
   callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
   maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
   retryDelaySeconds: [refresherEnv.retryDelaySeconds, wholeNumber(1, 86_400)],
+  lapseWarningSeconds: [refresherEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [refresherEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   warningThreshold: [refresherEnv.warningThreshold, wholeNumber(1, 1_000)],
   disconnectThreshold: [refresherEnv.disconnectThreshold, wholeNumber(1, 1_000)],

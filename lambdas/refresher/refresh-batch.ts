@@ -11,13 +11,15 @@ import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcom
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import type { GuardSettings } from '../postgres/watch-providers.ts';
-import { callTokenEndpoint } from '../providers/call.ts';
+import { sendTokenRequest } from '../providers/call.ts';
+import { buildTokenRequest } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
 import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
-import { ResultStore } from './result-store.ts';
+import { type LapseDecision, ResultStore } from './result-store.ts';
+import { turnOf } from './turn.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -27,6 +29,8 @@ export interface RefreshSettings {
   readonly maxInFlight: number;
   readonly retryDelaySeconds: number;
   readonly eventRelayHoldSeconds: number;
+  /** How long before a grant ends its user is warned. */
+  readonly lapseWarningSeconds: number;
   readonly tokensAtRest: 'sealed' | 'plain';
   readonly steps: readonly ThresholdStep[];
   readonly guards: GuardSettings;
@@ -85,6 +89,7 @@ export async function refreshBatch(
     eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
     waitingHoldSeconds: parts.settings.guards.circuitCooldownSeconds,
     watch: (failures) => watch.watch(failures),
+    lapseWarningSeconds: parts.settings.lapseWarningSeconds,
     remainingMs: parts.remainingMs,
   });
 
@@ -196,6 +201,14 @@ async function refreshOne(
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
+  const turn = turnOf(attempt, await parts.providers.get(provider));
+  if (turn.decision !== 'renew') {
+    watch.notCalled(attempt);
+    return seeToEnd(parts, store, attempt, {
+      decision: turn.decision,
+      providerName: turn.provider?.displayName ?? provider,
+    });
+  }
   const obtained = await obtain(parts, attempt);
   if (obtained === noTimeLeft) return noTimeLeft;
   const { outcome, opened, providerName, receivedAtMs, callMs } = obtained;
@@ -204,7 +217,10 @@ async function refreshOne(
   const durationMs = callMs === null ? null : Math.round(callMs);
 
   if (outcome.kind === 'refreshed') {
-    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs);
+    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
+      displayName: providerName,
+      refreshTokenLifetime: turn.provider?.refreshTokenLifetime,
+    });
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
@@ -214,6 +230,7 @@ async function refreshOne(
       verdict: committed.verdict,
       rotated: outcome.tokens.refreshToken !== null,
       expiresInSeconds: outcome.tokens.expiresInSeconds,
+      ...(outcome.tokens.remarks.length > 0 && { remarks: outcome.tokens.remarks }),
       durationMs,
     });
     if (committed.premature_disconnection) {
@@ -221,7 +238,7 @@ async function refreshOne(
       metrics.count(metricNames.prematureDisconnections, 1, { provider });
       logger.error('premature disconnection', { integrationId, provider });
     }
-    return { refreshed: applied, disconnected: false, eventId: null };
+    return { refreshed: applied, disconnected: false, eventId: committed.event_id };
   }
 
   // The provider refused our client: what we hold of it may be out of date.
@@ -242,6 +259,7 @@ async function refreshOne(
     class: outcome.kind,
     code: outcome.code,
     httpStatus: outcome.httpStatus,
+    ...(outcome.providerCode !== null && { providerCode: outcome.providerCode }),
     verdict: committed.verdict,
     ...(outcome.kind === 'permanent' && { invalidRefreshToken: outcome.invalidRefreshToken }),
     ...(outcome.kind === 'operator' && { fix: outcome.fix }),
@@ -260,6 +278,38 @@ async function refreshOne(
   else logger.warn('refresh failed', fields);
   return { refreshed: false, disconnected: committed.disconnected, eventId: committed.event_id };
 }
+
+/**
+ * An attempt that calls nobody, as there is nothing to renew. It counts neither for the provider's success rate nor
+ * against it.
+ */
+async function seeToEnd(
+  parts: RefreshParts,
+  store: ResultStore,
+  attempt: StartedAttempt,
+  { decision, providerName }: { readonly decision: LapseDecision; readonly providerName: string },
+): Promise<AttemptResult> {
+  const { logger, metrics } = parts;
+  const { id: integrationId, provider } = attempt;
+  const committed = await store.recordLapse(attempt, decision, providerName);
+  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  const applied = committed.verdict === 'applied';
+  if (!applied) metrics.count(metricNames.superseded, 1, { provider });
+  logger.info(applied ? lapseMessages[decision] : 'result void', {
+    integrationId,
+    provider,
+    verdict: committed.verdict,
+    disconnected: committed.disconnected,
+    userTold: committed.event_id !== null,
+  });
+  return { refreshed: false, disconnected: false, eventId: committed.event_id };
+}
+
+const lapseMessages: Readonly<Record<LapseDecision, string>> = {
+  warn: 'access token ends soon',
+  end: 'access token ended',
+  keep: 'nothing to renew',
+};
 
 function lost(
   { logger, metrics }: RefreshParts,
@@ -329,12 +379,19 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
     });
   }
 
+  const { variables } = attempt;
+  const built = await buildTokenRequest(found.client, { token: opened.token, variables });
+  if (!built.ok) {
+    const { code, fix } = built;
+    return withoutCall({ kind: 'operator', code, httpStatus: null, providerCode: null, fix });
+  }
+
   if (!timeForACall(parts)) return noTimeLeft;
   const sentAtMs = performance.now();
-  const answer = await callTokenEndpoint(found.client, opened.token, parts.settings.callTimeoutMs);
+  const answer = await sendTokenRequest(built.request, parts.settings.callTimeoutMs);
   const receivedAtMs = performance.now();
   return {
-    outcome: await verdict(found.client.provider, answer),
+    outcome: verdict(found.client.provider, answer),
     opened: { opened: opened.token, current: opened.current },
     providerName: found.client.provider.displayName,
     receivedAtMs,

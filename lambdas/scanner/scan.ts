@@ -6,6 +6,7 @@ import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
 import { claimOne } from '../postgres/claim-one.ts';
 import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
+import { countLapsing } from '../postgres/count-lapsing.ts';
 import type { Database } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { letThrough } from '../postgres/let-through.ts';
@@ -16,6 +17,7 @@ import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import type { Queue } from '../sqs/queue.ts';
+import { claimLapses } from './claim-lapses.ts';
 import {
   apartFrom,
   type ClaimedRow,
@@ -36,6 +38,8 @@ export interface ScanParts {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
     readonly eventRelayHoldSeconds: number;
+    /** How long before its end an access token is seen to that no refresh token renews. */
+    readonly lapseWarningSeconds: number;
     /** How far back the success rate of a provider looks. */
     readonly successWindowSeconds: number;
     /** How long a circuit is not probed again after a scan has claimed probes. */
@@ -122,10 +126,17 @@ async function dryRun(parts: ScanParts, { provider, limit, verbose }: ScanReques
   const window = {
     windowSeconds: settings.refreshWindowSeconds,
     provider,
-    exceptProviders: open.map((state) => state.provider),
+    excludedProviders: open.map((state) => state.provider),
   };
   const due = await countDue(database, { ...window, limit: countLimit });
-  const claimed = Math.min(due, limit ?? due);
+  const lapsing = await countLapsing(database, {
+    leadSeconds: settings.lapseWarningSeconds,
+    windowSeconds: settings.refreshWindowSeconds,
+    provider,
+    excludedProviders: window.excludedProviders,
+    limit: countLimit,
+  });
+  const claimed = Math.min(due + lapsing, limit ?? due + lapsing);
   const listed = verbose
     ? await listDue(database, { ...window, limit: Math.min(limit ?? listLimit, listLimit) })
     : [];
@@ -134,7 +145,7 @@ async function dryRun(parts: ScanParts, { provider, limit, verbose }: ScanReques
     claimed,
     enqueued: 0,
     released: 0,
-    left: due - claimed,
+    left: Math.max(0, due - claimed),
     eventsRelayed: 0,
     ...(verbose && { integrations: listed.map(shown) }),
   };
@@ -184,7 +195,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
           windowSeconds: settings.refreshWindowSeconds,
           holdSeconds: settings.claimHoldSeconds,
           provider: run.provider,
-          exceptProviders: run.exceptProviders,
+          excludedProviders: run.excludedProviders,
           after,
           limit: wanted,
         });
@@ -200,13 +211,30 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
     await sending;
   }
+  const lapses = await claimLapses(
+    {
+      database,
+      settings,
+      timeLeft: () => parts.remainingMs() >= reserveMs,
+      enqueue: (claims) => enqueue(parts, claims),
+    },
+    {
+      provider,
+      excludedProviders: guards.open.map((state) => state.provider),
+      limit: limit === null ? null : Math.max(0, limit - totals.claimed),
+    },
+  );
+  totals.claimed += lapses.claimed.length;
+  totals.enqueued += lapses.enqueued;
+  totals.released += lapses.claimed.length - lapses.enqueued;
+  if (verbose) listed.push(...lapses.claimed.slice(0, listLimit - listed.length));
   const left = exhausted
     ? 0
     : await countDue(database, {
         windowSeconds: settings.refreshWindowSeconds,
         provider,
         // What waits for its provider is not this scan's debt.
-        exceptProviders: apartFrom(guards),
+        excludedProviders: apartFrom(guards),
         limit: countLimit,
       });
 

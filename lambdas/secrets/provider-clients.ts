@@ -1,8 +1,10 @@
-import { type ProviderClient, parseProviderClient } from '../providers/client.ts';
+import { findInCatalogue } from '../providers/catalogue.ts';
+import { clientWithoutSecret, type ProviderClient, parseProviderClient } from '../providers/client.ts';
 import type { SecretReader } from './secret-reader.ts';
 
 export type ProviderClientLookup =
-  | { readonly ok: true; readonly client: ProviderClient }
+  /** `secretId`: what the client was read from; `null`: nothing, its provider wants to know nothing of a client. */
+  | { readonly ok: true; readonly client: ProviderClient; readonly secretId: string | null }
   /** An operator's fault: `fix` says what to do and holds no part of the secret. */
   | { readonly ok: false; readonly code: string; readonly fix: string };
 
@@ -17,25 +19,41 @@ export const invalidProviderName = {
   fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
 } as const satisfies ProviderClientLookup;
 
-/** Our client at a provider, from what its secret holds; `null`: there is no such secret. */
-export function readProviderSecret(
-  name: string,
-  secretId: string,
-  secret: string | null,
-): ProviderClientLookup {
-  if (secret === null) {
+/** Names whose secrets may hold our client at a provider, the first that there is: its own, and of an alias the entry's. */
+export function secretNamesOf(provider: string): readonly string[] {
+  const entry = findInCatalogue(provider)?.name ?? provider;
+  return entry === provider ? [provider] : [provider, entry];
+}
+
+/**
+ * Our client at a provider. `read` gives the string of the secret with an id, `null` where there is none; what it
+ * throws is thrown on.
+ */
+export async function findProviderClient(
+  provider: string,
+  prefix: string,
+  read: (secretId: string) => Promise<string | null>,
+): Promise<ProviderClientLookup> {
+  if (!isProviderName(provider)) return invalidProviderName;
+  const names = secretNamesOf(provider);
+  for (const name of names) {
+    const secretId = prefix + name;
+    const secret = await read(secretId);
+    if (secret === null) continue;
+    const parsed = parseProviderClient(name, secret);
+    if (parsed.ok) return { ok: true, client: parsed.value, secretId };
     return {
       ok: false,
-      code: 'provider_not_configured',
-      fix: `Create the secret ${secretId} with the client's credentials.`,
+      code: 'provider_secret_malformed',
+      fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
     };
   }
-  const parsed = parseProviderClient(name, secret);
-  if (parsed.ok) return { ok: true, client: parsed.value };
+  const client = clientWithoutSecret(provider);
+  if (client !== null) return { ok: true, client, secretId: null };
   return {
     ok: false,
-    code: 'provider_secret_malformed',
-    fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
+    code: 'provider_not_configured',
+    fix: `Create the secret ${prefix}${names.at(-1)} with the client's credentials.`,
   };
 }
 
@@ -50,11 +68,14 @@ export class ProviderClients {
   }
 
   async get(provider: string): Promise<ProviderClientLookup> {
-    if (!isProviderName(provider)) return invalidProviderName;
-    const secretId = this.#prefix + provider;
-    let secret: string | null;
+    let secretId = '';
     try {
-      secret = await this.#secrets.get(secretId);
+      const found = await findProviderClient(provider, this.#prefix, (id) => {
+        secretId = id;
+        return this.#secrets.get(id);
+      });
+      if (!found.ok && found.code === 'provider_secret_malformed') this.#secrets.forget(secretId);
+      return found;
     } catch (error) {
       const name = error instanceof Error ? error.name : typeof error;
       return {
@@ -63,13 +84,10 @@ export class ProviderClients {
         fix: `Secrets Manager did not give ${secretId}: ${name}.`,
       };
     }
-    const found = readProviderSecret(provider, secretId, secret);
-    if (!found.ok && secret !== null) this.#secrets.forget(secretId);
-    return found;
   }
 
-  /** After the provider refused our client: the secret may have been put right since it was read. */
+  /** After the provider refused our client: the secret may have been put right, or made, since it was read. */
   forget(provider: string): void {
-    this.#secrets.forget(this.#prefix + provider);
+    for (const name of secretNamesOf(provider)) this.#secrets.forget(this.#prefix + name);
   }
 }

@@ -2,8 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defaultPort, redirectUriAt } from '../../../cli/connect/redirect-uri.ts';
-import { callTokenEndpoint } from '../../../lambdas/providers/call.ts';
-import { parseProviderClient } from '../../../lambdas/providers/definition.ts';
+import { sendTokenRequest } from '../../../lambdas/providers/call.ts';
+import { parseProviderClient } from '../../../lambdas/providers/client.ts';
+import { buildTokenRequest } from '../../../lambdas/providers/request.ts';
 import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 import { browseTo, checkAccessToken } from '../../../local/provider/connect.ts';
 import { type LocalProvider, startProvider } from '../../../local/provider/server.ts';
@@ -130,8 +131,10 @@ describe('evergrant connect', () => {
 
     const { access, refresh } = await tokensOf(row.id);
     expect(await checkAccessToken(provider.userinfoEndpoint, access)).toMatchObject({ works: true, account });
-    const parsed = parseProviderClient(JSON.stringify(secret()));
-    const answer = parsed.ok && (await callTokenEndpoint(parsed.client, refresh, 5_000));
+    const parsed = parseProviderClient('acme-calendar', JSON.stringify(secret()));
+    const grant = { token: refresh, variables: null };
+    const built = parsed.ok && (await buildTokenRequest(parsed.value, grant));
+    const answer = built && (built.ok ? await sendTokenRequest(built.request, 5_000) : null);
     expect(answer).toMatchObject({ kind: 'response', status: 200 });
 
     expect(status).toBe(200);

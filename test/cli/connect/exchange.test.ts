@@ -103,6 +103,67 @@ describe('the exchange', () => {
     expect(searchParams.has('scope')).toBe(false);
   });
 
+  it('speaks the provider’s dialect, in the browser’s address too', async () => {
+    configure({
+      requestFormat: 'json',
+      clientIdParameter: 'client_key',
+      headers: { 'x-version': '7' },
+      variables: {
+        tenant: { from: 'client', pattern: '[a-z]+', description: 'the tenant', default: 'common' },
+      },
+      authorizationEndpoint: 'https://acme.example/{tenant}/authorize',
+      tokenEndpoint: `${endpoint.url}/{tenant}`,
+      tokensAt: 'data',
+    });
+    endpoint.answer = () => ({ body: { data: { ...full, expires_in: 60 } } });
+    const started = connect();
+    const address = await started.address();
+    expect(address.href).toMatch(/^https:\/\/acme\.example\/common\/authorize\?/);
+    expect(address.searchParams.get('client_key')).toBe('id');
+    expect(address.searchParams.has('client_id')).toBe(false);
+    await comeBack(started);
+    expect(await started.ended).toEqual({ exitCode: 0, error: null });
+    expect(endpoint.calls[0]).toMatchObject({ path: '/token/common', headers: { 'x-version': '7' } });
+    expect(JSON.parse(endpoint.calls[0]!.body)).toMatchObject({
+      grant_type: 'authorization_code',
+      code,
+      client_key: 'id',
+      client_secret: clientSecret,
+    });
+  });
+
+  it.each([
+    [
+      'integration_variable_missing',
+      {
+        authorizationEndpoint: 'https://{shop}.acme.example/authorize',
+        variables: { shop: { from: 'integration', pattern: '[a-z]+', description: 'the shop' } },
+      },
+    ],
+    ['provider_secret_malformed', { authorizationEndpoint: 'https://{shop}.acme.example/authorize' }],
+  ])('sends nobody to a provider whose address is not complete: %s', async (problem, changes) => {
+    configure(changes);
+    const started = connect();
+    const { exitCode, error } = await started.ended;
+    expect(exitCode).toBe(1);
+    expect(error).toMatch(new RegExp(`^${problem}: `));
+    expect(started.output.stderr.join()).not.toContain('https://');
+  });
+
+  it('needs a client of our own', async () => {
+    stack.put(`${providerSecretPrefix}acme`, {
+      provider: {
+        displayName: 'Acme',
+        tokenEndpoint: endpoint.url,
+        authorizationEndpoint: 'https://acme.example/authorize',
+        clientAuthentication: 'anonymous',
+      },
+    });
+    expect((await connect().ended).error).toBe(
+      'client_id_missing: Connecting an account takes a client at Acme: put clientId into the secret evergrant/test/providers/acme.',
+    );
+  });
+
   it('stores what the answer says', async () => {
     endpoint.answer = () => granted({ ...full, expires_in: 120, scope: 'a b' });
     expect(await connected('--scope', 'a b c')).toEqual({ scopes: ['a', 'b'], lives: 120 });

@@ -7,12 +7,19 @@ const transient = (retryAfterSeconds: number | null): Failure => ({
   kind: 'transient',
   code: 'rate_limited',
   httpStatus: 429,
+  providerCode: null,
   retryAfterSeconds,
 });
 const failures = fc.oneof(
   fc.option(fc.nat({ max: 100_000 })).map((seconds) => transient(seconds)),
-  fc.constant<Failure>({ kind: 'permanent', code: 'x', httpStatus: 400, invalidRefreshToken: true }),
-  fc.constant<Failure>({ kind: 'operator', code: 'x', httpStatus: null, fix: 'x' }),
+  fc.constant<Failure>({
+    kind: 'permanent',
+    code: 'x',
+    httpStatus: 400,
+    providerCode: null,
+    invalidRefreshToken: true,
+  }),
+  fc.constant<Failure>({ kind: 'operator', code: 'x', httpStatus: null, providerCode: null, fix: 'x' }),
 );
 const base = fc.integer({ min: 1, max: 86_400 });
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });

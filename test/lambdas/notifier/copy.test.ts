@@ -21,6 +21,8 @@ const told: Told = {
   providerName: 'Google Calendar',
   userName: 'Ada Lovelace',
   productName: 'Acme Flows',
+  code: 'invalid_grant',
+  lapsesAt: null,
   reconnectUrl: 'https://app.acme.example/integrations?reconnect=8d3c2f54-1b7a-4c52-9a58-3c1f2f0b9f11',
 };
 const anyString = fc.string({ unit: 'binary', maxLength: 300 });

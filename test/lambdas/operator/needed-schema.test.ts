@@ -91,6 +91,8 @@ it('every statement is among those that a server is asked to plan, but for those
     'failing-rows',
     'grant-token',
     'provider-state',
+    'lapsing-rows',
+    'metadata-object',
     'relation-oid',
   ];
   const aboutTheCatalog = [

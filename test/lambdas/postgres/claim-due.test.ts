@@ -76,11 +76,11 @@ describe('what is due', () => {
   it('is of all providers but those that are left out', async () => {
     const other = await db.insertIntegration({ provider: 'other' });
     await db.insertIntegration({ provider: 'acme' });
-    const wanted = { windowSeconds, provider: null, exceptProviders: ['acme', 'unknown'], limit: 10 };
+    const wanted = { windowSeconds, provider: null, excludedProviders: ['acme', 'unknown'], limit: 10 };
     expect(await countDue(db.database, wanted)).toBe(1);
     expect(idsOf(await listDue(db.database, wanted))).toEqual([other.id]);
     expect(await listDue(db.database, { ...wanted, provider: 'acme' })).toEqual([]);
-    expect(idsOf(await claim({ exceptProviders: wanted.exceptProviders }))).toEqual([other.id]);
+    expect(idsOf(await claim({ excludedProviders: wanted.excludedProviders }))).toEqual([other.id]);
   });
 
   it('is not what is held, until the hold has passed', async () => {
@@ -253,7 +253,7 @@ describe('the cost of a scan', () => {
         (database) =>
           claimDue(database, {
             ...wanted,
-            exceptProviders: ['other', 'another'],
+            excludedProviders: ['other', 'another'],
             holdSeconds: 60,
             after: null,
           }),

@@ -12,10 +12,12 @@ import { status } from '../../../lambdas/operator/status.ts';
 import { verify } from '../../../lambdas/operator/verify.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
+import { claimLapsing } from '../../../lambdas/postgres/claim-lapsing.ts';
 import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
 import { claimProbes } from '../../../lambdas/postgres/claim-probes.ts';
 import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
+import { countLapsing } from '../../../lambdas/postgres/count-lapsing.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
 import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
 import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
@@ -32,6 +34,7 @@ import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
 import { readProviderStates } from '../../../lambdas/postgres/read-provider-states.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
+import { recordLapses } from '../../../lambdas/postgres/record-lapses.ts';
 import { recordOutcomes } from '../../../lambdas/postgres/record-outcomes.ts';
 import { recordScan } from '../../../lambdas/postgres/record-scan.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
@@ -51,6 +54,7 @@ import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { startSecrets } from '../../support/aws.ts';
 import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
 import { orWhyNot, type PgBouncer, pgBouncerProgram, startPgBouncer } from '../../support/pgbouncer.ts';
+import { endless, lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 const folder = path.join(import.meta.dirname, '..', '..', '..', 'lambdas', 'postgres');
@@ -80,6 +84,9 @@ async function wholeWay(
   await releaseClaims(database, [one!]);
   expect(await countDue(database, wanted)).toBe(1);
   expect(await listDue(database, wanted)).toHaveLength(1);
+  const lapsing = { ...wanted, leadSeconds: 600, excludedProviders: [] };
+  expect(await countLapsing(database, lapsing)).toBe(0);
+  expect(await claimLapsing(database, { ...lapsing, holdSeconds: 270 })).toEqual([]);
   await releaseClaims(database, await claim());
   await claim();
   await reopenClaims(database, await start());
@@ -100,6 +107,10 @@ async function wholeWay(
     ],
     { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0, waitingHoldSeconds: 150 },
   );
+  const lapse = { id: row.id, usedToken: attempt!.token, claim: attempt!.claim, providerName: 'Acme' };
+  expect(await recordLapses(database, [{ ...lapse, decision: 'end' }], lapsePolicy)).toMatchObject([
+    { verdict: 'superseded' },
+  ]);
   const eventId = recorded!.event_id!;
   const relayed = (await relayEvents(database, { holdSeconds: 1, limit: 100 })).map(({ id }) => id);
   expect(await loadEvent(database, eventId)).toMatchObject({ notification_type: 'integration_warning' });
@@ -123,19 +134,24 @@ async function wholeWay(
   await claim();
   const [again] = await start();
   expect(
-    await storeRefreshed(database, [
-      {
-        id: row.id,
-        usedToken: again!.token,
-        claim: again!.claim,
-        accessToken: 'a',
-        refreshToken: 'r',
-        expiresInSeconds: 60,
-        refreshTokenExpiresInSeconds: null,
-        scope: null,
-      },
-    ]),
-  ).toEqual([{ id: row.id, verdict: 'applied', premature_disconnection: false }]);
+    await storeRefreshed(
+      database,
+      [
+        {
+          id: row.id,
+          usedToken: again!.token,
+          claim: again!.claim,
+          accessToken: 'a',
+          refreshToken: 'r',
+          expiresInSeconds: 60,
+          refreshTokenExpiresInSeconds: null,
+          scope: null,
+          ...endless,
+        },
+      ],
+      lapsePolicy,
+    ),
+  ).toEqual([{ id: row.id, verdict: 'applied', premature_disconnection: false, event_id: null }]);
   expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
     connected: expect.any(Number),
   });

@@ -27,6 +27,7 @@ import {
   modelSuccess,
   newModel,
 } from '../../support/failure-model.ts';
+import { endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -412,18 +413,23 @@ describe('a disconnection', () => {
   it('has no warning of an earlier episode, though the grant is the same', async () => {
     const row = await db.insertIntegration();
     await fail(row.id, 'permanent', 'permanent');
-    await storeRefreshed(db.database, [
-      {
-        id: row.id,
-        usedToken: row.refresh_token!,
-        claim: (await db.integration(row.id)).refresh_claim,
-        accessToken: 'a',
-        refreshToken: row.refresh_token!,
-        expiresInSeconds: 60,
-        refreshTokenExpiresInSeconds: null,
-        scope: null,
-      },
-    ]);
+    await storeRefreshed(
+      db.database,
+      [
+        {
+          id: row.id,
+          usedToken: row.refresh_token!,
+          claim: (await db.integration(row.id)).refresh_claim,
+          accessToken: 'a',
+          refreshToken: row.refresh_token!,
+          expiresInSeconds: 60,
+          refreshTokenExpiresInSeconds: null,
+          scope: null,
+          ...endless,
+        },
+      ],
+      lapsePolicy,
+    );
     const again = failed(await db.integration(row.id), 'dead');
     await record([again], { ...defaultPolicy, disconnectOnInvalidRefreshToken: true });
     expect((await db.eventsOf(row.id)).map(({ warned_at }) => warned_at)).toEqual([null, null]);
@@ -537,19 +543,26 @@ describe('any history', () => {
                   break;
                 case 'success':
                   expect(
-                    await storeRefreshed(db.database, [
-                      {
-                        id,
-                        usedToken: row.refresh_token!,
-                        claim: row.refresh_claim,
-                        accessToken: 'a',
-                        refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
-                        expiresInSeconds: 60,
-                        refreshTokenExpiresInSeconds: null,
-                        scope: null,
-                      },
-                    ]),
-                  ).toEqual([{ id, verdict: 'applied', premature_disconnection: modelSuccess(model) }]);
+                    await storeRefreshed(
+                      db.database,
+                      [
+                        {
+                          id,
+                          usedToken: row.refresh_token!,
+                          claim: row.refresh_claim,
+                          accessToken: 'a',
+                          refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
+                          expiresInSeconds: 60,
+                          refreshTokenExpiresInSeconds: null,
+                          scope: null,
+                          ...endless,
+                        },
+                      ],
+                      lapsePolicy,
+                    ),
+                  ).toEqual([
+                    { id, verdict: 'applied', premature_disconnection: modelSuccess(model), event_id: null },
+                  ]);
                   break;
                 case 'reconnect':
                   await db.sql(

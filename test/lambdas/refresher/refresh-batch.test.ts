@@ -25,6 +25,7 @@ import {
   testDatabase,
 } from '../../support/database.ts';
 import { startProxy, through } from '../../support/proxy.ts';
+import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
 
@@ -74,6 +75,7 @@ const settings: RefreshSettings = {
   maxInFlight: 100,
   retryDelaySeconds: 300,
   eventRelayHoldSeconds: 360,
+  lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
   guards: {
@@ -157,6 +159,18 @@ describe('a refreshed integration', () => {
     const opened = await open(row.id, 'refresh_token');
     expect(opened).toMatchObject({ token, current: true });
     expect((await db.integration(row.id)).refresh_token).not.toContain(token);
+  });
+
+  it('is asked for at the address that it says itself', async () => {
+    configure('shops', {
+      tokenEndpoint: `${endpoint.url}/{shop}`,
+      variables: { shop: { from: 'integration', pattern: '[a-z]+', description: 'the shop' } },
+    });
+    const row = await sealedRow(undefined, { provider: 'shops', metadata: { shop: 'acme', other: [1] } });
+    await claim();
+    await refreshBatch(parts(), [row.id]);
+    expect(endpoint.calls.map(({ path }) => path)).toEqual(['/token/acme']);
+    expect((await db.integration(row.id)).last_refresh_success).not.toBeNull();
   });
 
   it('is kept in plain text where the operator wants it so', async () => {
@@ -468,6 +482,21 @@ describe('an operator’s fault', () => {
     expect(sentTokens()).toEqual(['of another']);
   });
 
+  it.each([
+    ['is missing in the integration', {}],
+    ['would lead elsewhere', { shop: '../admin' }],
+  ])('moves no counter and makes no call: a part of the address that %s', async (_, metadata) => {
+    configure('shops', {
+      tokenEndpoint: `${endpoint.url}/{shop}`,
+      variables: { shop: { from: 'integration', pattern: '.+', description: 'the shop' } },
+    });
+    const row = await sealedRow(undefined, { ...counters, provider: 'shops', metadata });
+    await claim();
+    await refreshBatch(parts(), [row.id]);
+    expect(endpoint.calls).toEqual([]);
+    await unchanged(row.id);
+  });
+
   it('hurts only its provider', async () => {
     const bad = await sealedRow(undefined, { provider: 'nobody-knows' });
     const good = await sealedRow();
@@ -734,7 +763,8 @@ describe('what is logged and measured', () => {
       'canary-3': () => ({ status: 503, body: 'canary-3' }),
       'canary-4': () => ({ status: 401, body: { error: 'invalid_client', token: 'canary-4' } }),
       'canary-5': () => ({ status: 400, body: { error: 'canary-5' } }),
-      'canary-6': () => ({ status: 200, body: { access_token: 'canary-6 without type' } }),
+      'canary-6': () => ({ status: 200, body: { access_token: 'canary-6 without type', expires_in: 1e9 } }),
+      'canary-7': () => ({ status: 400, body: { error: 'ratelimited', error_description: 'canary-7' } }),
     };
     endpoint.answer = ({ parameters }) => answers[parameters.get('refresh_token') ?? '']!();
     const rows: IntegrationRow[] = [];
@@ -768,6 +798,16 @@ describe('what is logged and measured', () => {
       class: 'permanent',
       code: 'invalid_grant',
       httpStatus: 400,
+    });
+    expect(outcomes.find(({ remarks }) => remarks !== undefined)).toMatchObject({
+      integrationId: rows[5]!.id,
+      remarks: ['expires_in_clamped'],
+    });
+    expect(outcomes.find(({ providerCode }) => providerCode !== undefined)).toMatchObject({
+      integrationId: rows[6]!.id,
+      class: 'transient',
+      code: 'rate_limited',
+      providerCode: 'ratelimited',
     });
     // Embedded metrics, CloudWatch's format.
     const emf = lines.filter((line) => '_aws' in line);
