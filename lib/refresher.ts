@@ -34,6 +34,11 @@ export class Refresher extends Construct {
         [refresherEnv.disconnectThreshold]: String(settings.disconnectThreshold),
         [refresherEnv.rateLimitThreshold]: String(settings.rateLimitThreshold),
         [refresherEnv.disconnectOnInvalidRefreshToken]: String(settings.disconnectOnInvalidRefreshToken),
+        [refresherEnv.circuitWindowSeconds]: String(timing.circuitWindow),
+        [refresherEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
+        [refresherEnv.massRefusalWindowSeconds]: String(timing.massRefusalWindow),
+        [refresherEnv.failureMemorySeconds]: String(timing.failureMemory),
+        [refresherEnv.disconnectionHoldSeconds]: String(settings.disconnectionHoldHours * 3600),
       },
     });
     props.secrets.grantTokenKey(this.function);

@@ -28,6 +28,8 @@ export class Scanner extends Construct {
         [scannerEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
+        [scannerEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
+        [scannerEnv.pacedSpreadSeconds]: String(timing.pacedSpread),
       },
     });
     refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);

@@ -117,9 +117,28 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     disconnected: [count, 'ra'],
   },
   'evergrant.provider_states': {
-    provider: [text, 'r'],
-    circuit_open: [flag, 'r'],
-    circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'r'],
+    provider: [text, 'ra'],
+    circuit_open: [flag, 'raw'],
+    circuit_cause: [text, 'raw'],
+    circuit_code: [text, 'raw'],
+    circuit_failing: [count, 'raw'],
+    circuit_opened_at: [timestamp, 'raw'],
+    circuit_probe_at: [timestamp, 'raw'],
+    circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'rw'],
+    disconnections_held_since: [timestamp, 'raw'],
+    disconnections_held_until: [timestamp, 'raw'],
+    disconnections_failing: [count, 'raw'],
+    trusted_until: [timestamp, 'raw'],
+    calls_per_second: [{ definition: 'double precision', types: ['double precision'] }, 'raw'],
+    next_call_at: [timestamp, 'raw'],
+  },
+  'evergrant.recent_failures': {
+    id: [{ definition: 'bigint GENERATED ALWAYS AS IDENTITY', types: ['bigint'] }, 'rw'],
+    failed_at: [timestamp, 'r'],
+    provider: [text, 'ra'],
+    integration_id: [uuid, 'ra'],
+    failure_class: [text, 'ra'],
+    code: [text, 'ra'],
   },
   'evergrant.installation': {
     installed_at: [timestamp, 'r'],
@@ -139,7 +158,7 @@ export const usersView = 'evergrant.users';
 export const neededRelations = Object.keys(columns);
 
 /** Tables whose old rows go in time, which takes the privilege DELETE. */
-export const prunedRelations = ['evergrant.scans', 'evergrant.refresh_outcomes'];
+export const prunedRelations = ['evergrant.scans', 'evergrant.refresh_outcomes', 'evergrant.recent_failures'];
 
 export const neededColumns: readonly NeededColumn[] = Object.entries(columns).flatMap(
   ([relation, ofRelation]) =>
@@ -229,5 +248,22 @@ export const neededIndexes: readonly NeededIndex[] = [
     without: 'every scan reads the whole table of threshold events',
     create:
       'CREATE INDEX CONCURRENTLY threshold_events_unhandled ON evergrant.threshold_events (relay_after) WHERE handled_at IS NULL',
+  },
+  {
+    relation: 'evergrant.provider_states',
+    keys: ['provider'],
+    unique: true,
+    covers: [],
+    without: 'neither a circuit nor a hold of disconnections can be written down',
+    create: 'CREATE UNIQUE INDEX CONCURRENTLY ON evergrant.provider_states (provider)',
+  },
+  {
+    relation: 'evergrant.recent_failures',
+    keys: ['provider', 'failed_at'],
+    unique: false,
+    covers: [],
+    without: 'every group of failures reads those of all providers',
+    create:
+      'CREATE INDEX CONCURRENTLY recent_failures_provider ON evergrant.recent_failures (provider, failed_at)',
   },
 ];

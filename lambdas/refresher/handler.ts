@@ -2,6 +2,8 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
+import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
+import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
@@ -32,8 +34,23 @@ const env = readEnv({
   disconnectThreshold: [refresherEnv.disconnectThreshold, wholeNumber(1, 1_000)],
   rateLimitThreshold: [refresherEnv.rateLimitThreshold, wholeNumber(1, 1_000)],
   disconnectOnInvalidRefreshToken: [refresherEnv.disconnectOnInvalidRefreshToken, flag],
+  circuitWindowSeconds: [refresherEnv.circuitWindowSeconds, wholeNumber(1, 86_400)],
+  circuitCooldownSeconds: [refresherEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
+  massRefusalWindowSeconds: [refresherEnv.massRefusalWindowSeconds, wholeNumber(1, 86_400)],
+  failureMemorySeconds: [refresherEnv.failureMemorySeconds, wholeNumber(1, 7 * 86_400)],
+  disconnectionHoldSeconds: [refresherEnv.disconnectionHoldSeconds, wholeNumber(1, 7 * 86_400)],
 });
-const settings = { ...env, steps: thresholdSteps(env) };
+const settings = {
+  ...env,
+  steps: thresholdSteps(env),
+  guards: {
+    ...env,
+    circuit: circuitLimits,
+    massRefusal: massRefusalLimits,
+    maxRetryAfterSeconds,
+    memorySeconds: env.failureMemorySeconds,
+  },
+};
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();

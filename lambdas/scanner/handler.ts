@@ -20,6 +20,8 @@ const env = readEnv({
   lapseWarningSeconds: [scannerEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [scannerEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   successWindowSeconds: [scannerEnv.successWindowSeconds, wholeNumber(1, 86_400)],
+  circuitCooldownSeconds: [scannerEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
+  pacedSpreadSeconds: [scannerEnv.pacedSpreadSeconds, wholeNumber(1, 900)],
 });
 
 const logger = createLogger();

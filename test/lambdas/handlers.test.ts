@@ -81,6 +81,8 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.eventRelayHoldSeconds]: '360',
     [scannerEnv.lapseWarningSeconds]: '604800',
     [scannerEnv.successWindowSeconds]: '1800',
+    [scannerEnv.circuitCooldownSeconds]: '150',
+    [scannerEnv.pacedSpreadSeconds]: '240',
   },
   refresher: {
     [databaseEnv.source]: 'database',
@@ -99,6 +101,11 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.disconnectThreshold]: '3',
     [refresherEnv.rateLimitThreshold]: '5',
     [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
+    [refresherEnv.circuitWindowSeconds]: '300',
+    [refresherEnv.circuitCooldownSeconds]: '150',
+    [refresherEnv.massRefusalWindowSeconds]: '900',
+    [refresherEnv.failureMemorySeconds]: '2100',
+    [refresherEnv.disconnectionHoldSeconds]: '43200',
   },
   notifier: {
     [databaseEnv.source]: 'database',

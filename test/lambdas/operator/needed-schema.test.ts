@@ -92,6 +92,7 @@ it('every statement is among those that a server is asked to plan, but for those
     'grant-token',
     'lapsing-rows',
     'metadata-object',
+    'provider-state',
     'relation-oid',
   ];
   const aboutTheCatalog = [

@@ -95,7 +95,7 @@ async function wholeWay(
         retryDelaySeconds: 0,
       },
     ],
-    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0 },
+    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0, waitingHoldSeconds: 150 },
   );
   const lapse = { id: row.id, usedToken: attempt!.token, claim: attempt!.claim, providerName: 'Acme' };
   expect(await recordLapses(database, [{ ...lapse, decision: 'end' }], lapsePolicy)).toMatchObject([

@@ -63,6 +63,7 @@ async function record(failures: FailedResult[], settings: PolicySettings = defau
   const rows = await recordFailures(db.database, failures, {
     steps: thresholdSteps(settings),
     eventRelayHoldSeconds: 360,
+    waitingHoldSeconds: 150,
   });
   return new Map(rows.map((row) => [row.id, row]));
 }
@@ -247,6 +248,7 @@ describe('a recorded failure', () => {
         recordFailures(connection, [failed(row, 'permanent')], {
           steps: thresholdSteps(defaultPolicy),
           eventRelayHoldSeconds: 1,
+          waitingHoldSeconds: 150,
         }),
       ),
     );
@@ -456,6 +458,7 @@ describe('a failure that disconnects nobody', () => {
       await recordFailures(database, [failed(row, 'dead', { claim: '1' })], {
         steps: thresholdSteps(defaultPolicy),
         eventRelayHoldSeconds: 1,
+        waitingHoldSeconds: 150,
       });
       const after = await updates();
       expect([after.all - before.all, after.heap_only - before.heap_only]).toEqual([3, 3]);

@@ -89,7 +89,7 @@ const failure = ({ id, token, claim: number }: StartedAttempt) =>
         retryDelaySeconds: 300,
       },
     ],
-    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 240 },
+    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 240, waitingHoldSeconds: 150 },
   );
 
 describe('a new grant', () => {

@@ -4,6 +4,7 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
+import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
@@ -77,6 +78,16 @@ const settings: RefreshSettings = {
   lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
+  guards: {
+    circuit: circuitLimits,
+    massRefusal: massRefusalLimits,
+    circuitWindowSeconds: 300,
+    circuitCooldownSeconds: 150,
+    maxRetryAfterSeconds: 3_600,
+    massRefusalWindowSeconds: 900,
+    disconnectionHoldSeconds: 43_200,
+    memorySeconds: 2_100,
+  },
 };
 
 function parts(
