@@ -90,7 +90,9 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
   const reason = reasonOf(told);
   const footnote = [
     `You get this email because you connected ${provider} to ${product}.`,
-    'If you ended that access on purpose, or have already reconnected, you can ignore it.',
+    hasEnded(told)
+      ? 'If you have already reconnected, or no longer want to, you can ignore it.'
+      : 'If you ended that access on purpose, or have already reconnected, you can ignore it.',
     `The link opens ${product} at the address shown.`,
   ].join(' ');
   switch (kind) {

@@ -73,7 +73,7 @@ export function parseProviderClient(name: string, secret: string): Parsed<Provid
   }
   const definition = parseDefinition(merge(known?.description ?? {}, override));
   if (!definition.ok) return definition;
-  const provider = definition.value;
+  const provider = withMeaningsFirst(definition.value, override);
   const missing = problemOfCredentials(provider, client);
   if (missing !== null) return { ok: false, problem: missing };
   return {
@@ -117,6 +117,22 @@ function merge(base: Partial<ProviderDescription>, override: Readonly<Record<str
     merged.errorRules = [...override.errorRules, ...(base.errorRules ?? [])];
   }
   return merged;
+}
+
+/**
+ * What an operator says of an error comes before every rule of the catalogue: one who gains time by calling it transient
+ * need not know which rules would call it otherwise.
+ */
+function withMeaningsFirst(
+  provider: ProviderDefinition,
+  override: Readonly<Record<string, unknown>>,
+): ProviderDefinition {
+  const ownRules = Array.isArray(override.errorRules) ? override.errorRules.length : 0;
+  if (provider.errorRules.length === ownRules) return provider;
+  const rules = Object.entries(provider.errorMeanings)
+    .filter(([error]) => isRecord(override.errorMeanings) && Object.hasOwn(override.errorMeanings, error))
+    .map(([error, meaning]) => ({ headers: {}, fields: { error }, meaning }));
+  return { ...provider, errorRules: provider.errorRules.toSpliced(ownRules, 0, ...rules) };
 }
 
 function problemOfCredentials(

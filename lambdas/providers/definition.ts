@@ -20,6 +20,9 @@ const ownHeaders = [
   'host',
 ];
 
+/** Ways of authentication that stand in the Authorization header. */
+const inHeader = ['client_secret_basic', 'client_secret_basic_raw', 'client_secret_as_user'];
+
 /** RFC 9110 §5.1 and §5.5, without those that a request to a token endpoint has of itself. */
 const requestHeaders = parameters.check(
   z.refine(
@@ -239,7 +242,7 @@ export function parseDefinition(description: unknown, name = 'provider'): Parsed
   if (data.renewal !== 'none' && data.tokenEndpoint === undefined) {
     return { ok: false, problem: `${name}.tokenEndpoint: needed unless renewal is "none"` };
   }
-  if (data.tokenPlacement === 'bearer' && data.clientAuthentication.startsWith('client_secret_basic')) {
+  if (data.tokenPlacement === 'bearer' && inHeader.includes(data.clientAuthentication)) {
     return {
       ok: false,
       problem: `${name}.clientAuthentication: must not be ${data.clientAuthentication} where tokenPlacement is "bearer": both stand in the Authorization header`,

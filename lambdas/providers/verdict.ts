@@ -96,7 +96,7 @@ export function verdict(definition: ProviderDefinition, answer: Answer): Outcome
   const rule = definition.errorRules.find(
     (each) => (!passes || each.meaning === 'transient') && fits(each, status, headers, body),
   );
-  if (rule) return fail(rule.meaning, rule.code ?? codeOfMeaning[rule.meaning], ownCodeOf(rule, body));
+  if (rule) return fail(rule.meaning, rule.code ?? codeOfRule(rule, body), ownCodeOf(rule, body));
   if (status === 429) return fail('transient', 'rate_limited');
   if (passes) return fail('transient', codeOfStatus(status));
   if (status >= 300 && status < 400) return fail('operator', 'redirected');
@@ -182,6 +182,13 @@ function elementsOf(value: unknown): readonly unknown[] {
 function isSame(value: unknown, expected: Scalar): boolean {
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return false;
   return String(value) === String(expected);
+}
+
+/** The code of a rule that names none: what the error that it is about is called anyway. */
+function codeOfRule({ fields, meaning }: ErrorRule, body: AnswerBody | null): string {
+  const expected = ownProperty(fields, 'error');
+  const error = expected === undefined || isContained(expected) ? null : matched(body?.error, expected);
+  return typeof error === 'string' ? codeOf(error, meaning) : codeOfMeaning[meaning];
 }
 
 /** The provider's own code that a rule is about: the most telling of its exact values, and none of the answer's text. */

@@ -16,10 +16,10 @@ import { buildTokenRequest } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
+import { purposeOf } from './attempt-purpose.ts';
 import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
 import { type LapseDecision, ResultStore } from './result-store.ts';
-import { turnOf } from './turn.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -87,9 +87,9 @@ export async function refreshBatch(
     tokensAtRest: parts.settings.tokensAtRest,
     steps: parts.settings.steps,
     eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
+    lapseWarningSeconds: parts.settings.lapseWarningSeconds,
     waitingHoldSeconds: parts.settings.guards.circuitCooldownSeconds,
     watch: (failures) => watch.watch(failures),
-    lapseWarningSeconds: parts.settings.lapseWarningSeconds,
     remainingMs: parts.remainingMs,
   });
 
@@ -201,12 +201,12 @@ async function refreshOne(
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
-  const turn = turnOf(attempt, await parts.providers.get(provider));
-  if (turn.decision !== 'renew') {
+  const { purpose, definition } = purposeOf(attempt, await parts.providers.get(provider));
+  if (purpose !== 'renew') {
     watch.notCalled(attempt);
     return seeToEnd(parts, store, attempt, {
-      decision: turn.decision,
-      providerName: turn.provider?.displayName ?? provider,
+      decision: purpose,
+      providerName: definition?.displayName ?? provider,
     });
   }
   const obtained = await obtain(parts, attempt);
@@ -219,7 +219,7 @@ async function refreshOne(
   if (outcome.kind === 'refreshed') {
     const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
       displayName: providerName,
-      refreshTokenLifetime: turn.provider?.refreshTokenLifetime,
+      refreshTokenLifetime: definition?.refreshTokenLifetime,
     });
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
     const applied = committed.verdict === 'applied';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { before } from '../deadline.ts';
-import type { TurnDecision } from '../domain/lapse.ts';
+import type { AttemptPurpose } from '../domain/lapse.ts';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
@@ -22,7 +22,7 @@ const closingMs = 1_500;
 /** How long a row rests of which nothing is renewed and nothing ends; its provider may be defined otherwise by then. */
 const restSeconds = 86_400;
 
-export type LapseDecision = Exclude<TurnDecision, 'renew'>;
+export type LapseDecision = Exclude<AttemptPurpose, 'renew'>;
 
 /** What a commit needs to know of a provider. */
 export type ProviderFacts = Pick<ProviderDefinition, 'displayName' | 'refreshTokenLifetime'>;
@@ -49,11 +49,11 @@ export class ResultStore {
       readonly tokensAtRest: 'sealed' | 'plain';
       readonly steps: readonly ThresholdStep[];
       readonly eventRelayHoldSeconds: number;
+      /** How long before a grant ends its user is warned. */
+      readonly lapseWarningSeconds: number;
       readonly waitingHoldSeconds: number;
       /** Looks at a group of failures before it is committed. Never throws. */
       readonly watch: (failures: readonly FailureOfAttempt[]) => Promise<void>;
-      /** How long before a grant ends its user is warned. */
-      readonly lapseWarningSeconds: number;
       readonly remainingMs: () => number;
     },
   ) {

@@ -1,20 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideTurn, type Turn } from '../../../lambdas/domain/lapse.ts';
+import { decidePurpose, type GrantAtHand } from '../../../lambdas/domain/lapse.ts';
 
-const turns = fc.record<Turn>({
+const grants = fc.record<GrantAtHand>({
   tokenColumn: fc.constantFrom('refresh_token', 'access_token'),
   renewal: fc.constantFrom('refresh_token', 'access_token', 'none', null),
   accessTokensEnd: fc.boolean(),
   expiresInSeconds: fc.option(fc.oneof(fc.double(), fc.constantFrom(0, -0, 1, -1)), { nil: null }),
 });
-const always = (check: (turn: Turn, decision: string) => boolean) =>
+const always = (check: (grant: GrantAtHand, decision: string) => boolean) =>
   fc.assert(
-    fc.property(turns, (turn) => check(turn, decideTurn(turn))),
+    fc.property(grants, (grant) => check(grant, decidePurpose(grant))),
     { numRuns: 2_000 },
   );
 
-const bare: Turn = {
+const bare: GrantAtHand = {
   tokenColumn: 'access_token',
   renewal: 'refresh_token',
   accessTokensEnd: true,
@@ -42,7 +42,7 @@ describe('a row without a refresh token', () => {
   ] as const)(
     'where renewal is %s, access tokens end: %s, in %s s: %s',
     (renewal, accessTokensEnd, expiresInSeconds, decision) => {
-      expect(decideTurn({ ...bare, renewal, accessTokensEnd, expiresInSeconds })).toBe(decision);
+      expect(decidePurpose({ ...bare, renewal, accessTokensEnd, expiresInSeconds })).toBe(decision);
     },
   );
 });
@@ -55,8 +55,8 @@ describe('a row with a refresh token', () => {
     ['none', 'keep'],
   ] as const)('where renewal is %s: %s', (renewal, decision) => {
     for (const expiresInSeconds of [60, -60, null]) {
-      const turn = { ...bare, tokenColumn: 'refresh_token', renewal, expiresInSeconds } as const;
-      expect(decideTurn(turn)).toBe(decision);
+      const grant = { ...bare, tokenColumn: 'refresh_token', renewal, expiresInSeconds } as const;
+      expect(decidePurpose(grant)).toBe(decision);
     }
   });
 });
@@ -64,22 +64,22 @@ describe('a row with a refresh token', () => {
 describe('any row', () => {
   it('is never told of an end while there is something to renew it with', () => {
     always(
-      (turn, decision) =>
+      (grant, decision) =>
         !(
-          (turn.tokenColumn === 'refresh_token' || turn.renewal === 'access_token') &&
+          (grant.tokenColumn === 'refresh_token' || grant.renewal === 'access_token') &&
           ['warn', 'end'].includes(decision)
         ),
     );
   });
 
   it('is never called for where nothing is renewed', () => {
-    always((turn, decision) => !(turn.renewal === 'none' && decision === 'renew'));
+    always((grant, decision) => !(grant.renewal === 'none' && decision === 'renew'));
   });
 
   it('ends only when its end is known and has come, and is warned only before', () => {
-    always((turn, decision) => {
-      if (decision === 'end') return turn.expiresInSeconds !== null && !(turn.expiresInSeconds > 0);
-      return decision !== 'warn' || (turn.expiresInSeconds !== null && turn.expiresInSeconds > 0);
+    always((grant, decision) => {
+      if (decision === 'end') return grant.expiresInSeconds !== null && !(grant.expiresInSeconds > 0);
+      return decision !== 'warn' || (grant.expiresInSeconds !== null && grant.expiresInSeconds > 0);
     });
   });
 });

@@ -90,9 +90,9 @@ it('every statement is among those that a server is asked to plan, but for those
     'rds-authorities',
     'failing-rows',
     'grant-token',
-    'provider-state',
     'lapsing-rows',
     'metadata-object',
+    'provider-state',
     'relation-oid',
   ];
   const aboutTheCatalog = [

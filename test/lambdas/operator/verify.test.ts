@@ -671,7 +671,7 @@ describe('what goes on', () => {
     ]);
   });
 
-  it('leaves out integrations that nobody can refresh, or finds', async () => {
+  it('names integrations that only their users can renew, and that nobody finds', async () => {
     const [user] = await db.sql<{ id: string }>('SELECT id FROM people');
     const insert = (overrides: object) => db.insertIntegration({ user_id: user!.id, ...overrides });
     await insert({ refresh_token: null, expiresIn: null });
@@ -683,7 +683,9 @@ describe('what goes on', () => {
     const checks = await run();
     expect(notWell(checks)).toEqual(['never_refreshed warning']);
     expect(of(checks, 'never_refreshed').map(({ found }) => found)).toEqual([
-      expect.stringContaining('2 connected integrations with a token that expires and no refresh token'),
+      expect.stringContaining(
+        '2 connected integrations with an access token that expires and no refresh token',
+      ),
       expect.stringContaining('1 connected integration with a refresh token and no expires_at'),
     ]);
   });

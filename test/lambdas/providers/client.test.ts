@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseProviderClient } from '../../../lambdas/providers/client.ts';
+import { verdict } from '../../../lambdas/providers/verdict.ts';
 
 const provider = { displayName: 'Acme', tokenEndpoint: 'https://acme.example/token' };
 const valid = { clientId: 'id', clientSecret: 'canary-secret', provider };
@@ -63,6 +64,13 @@ describe('a provider’s secret', () => {
     ['provider.headers', { ...valid, provider: { ...provider, headers: { 'content-type': 'x' } } }],
     ['provider.headers', { ...valid, provider: { ...provider, headers: { 'x y': 'x' } } }],
     ['provider.headers', { ...valid, provider: { ...provider, headers: { x: 'a\r\nb: c' } } }],
+    [
+      'provider.clientAuthentication',
+      {
+        ...valid,
+        provider: { ...provider, tokenPlacement: 'bearer', clientAuthentication: 'client_secret_as_user' },
+      },
+    ],
     ['provider.clientAuthentication', { ...valid, provider: { ...provider, tokenPlacement: 'bearer' } }],
     [
       'provider.errorRules.0',
@@ -193,5 +201,67 @@ describe('a provider’s secret', () => {
         expect(parsed.ok ? 'fine' : parsed.problem).not.toBe('');
       }),
     );
+  });
+});
+
+describe('a provider of the catalogue', () => {
+  const credentials = { clientId: 'id', clientSecret: 'secret' };
+  const client = (name: string, document: object) => {
+    const parsed = parseProviderClient(name, JSON.stringify({ ...credentials, ...document }));
+    if (!parsed.ok) throw new Error(parsed.problem);
+    return parsed.value;
+  };
+  const judge = (name: string, document: object, status: number, body: object) =>
+    verdict(client(name, document).provider, {
+      kind: 'response',
+      status,
+      headers: new Headers(),
+      body: JSON.stringify(body),
+    });
+
+  it('needs credentials only', () => {
+    expect(client('google', {}).provider).toMatchObject({
+      displayName: 'Google',
+      tokenEndpoint: 'https://oauth2.googleapis.com/token',
+    });
+    expect(client('gmail', {}).provider).toEqual(client('google', {}).provider);
+    expect(client('google-ads-app', { extends: 'google' }).provider).toEqual(client('google', {}).provider);
+  });
+
+  it('may be overridden in part', () => {
+    const { provider } = client('google', {
+      provider: {
+        displayName: 'Our Google',
+        extraParameters: { a: 'b' },
+        errorRules: [{ status: 418, meaning: 'transient' }],
+      },
+    });
+    const plain = client('google', {}).provider;
+    expect(provider).toMatchObject({ displayName: 'Our Google', extraParameters: { a: 'b' } });
+    expect(provider.errorRules).toEqual([
+      { status: 418, headers: {}, fields: {}, meaning: 'transient' },
+      ...plain.errorRules,
+    ]);
+  });
+
+  it('means by an error what the operator says, whatever its rules say', () => {
+    const dead = { error: 'invalid_grant', error_codes: [50173], error_description: 'AADSTS50173: x' };
+    expect(judge('microsoft', {}, 400, dead)).toMatchObject({ kind: 'permanent', invalidRefreshToken: true });
+    const doubted = { provider: { errorMeanings: { invalid_grant: 'transient' } } };
+    expect(judge('microsoft', doubted, 400, dead)).toMatchObject({
+      kind: 'transient',
+      code: 'temporarily_unavailable',
+      providerCode: 'invalid_grant',
+    });
+    const ruled = {
+      provider: {
+        ...doubted.provider,
+        errorRules: [{ fields: { error_codes: 50173 }, meaning: 'permanent', code: 'session_revoked' }],
+      },
+    };
+    expect(judge('microsoft', ruled, 400, dead)).toMatchObject({
+      kind: 'permanent',
+      invalidRefreshToken: false,
+    });
   });
 });

@@ -352,6 +352,24 @@ describe('rules', () => {
     expect(classOf(verdict(prying, answer(400, '{"__proto__":{"constructor":{"name":"O"}}}')))).toBe('dead');
   });
 
+  it('that name no code leave an error the name that it has', () => {
+    const named = define({
+      errorRules: [
+        { status: 401, fields: { error: 'invalid_client' }, meaning: 'operator' },
+        { status: 400, fields: { error: ['account_suspended', 'gone'] }, meaning: 'permanent' },
+        { fields: { error: 'invalid_request' }, meaning: 'invalid_refresh_token' },
+      ],
+    });
+    const code = (status: number, error: string) => {
+      const outcome = verdict(named, answer(status, { error }));
+      return outcome.kind === 'refreshed' ? null : [outcome.code, outcome.providerCode];
+    };
+    expect(code(401, 'invalid_client')).toEqual(['invalid_client', null]);
+    expect(code(400, 'account_suspended')).toEqual(['account_suspended', null]);
+    expect(code(400, 'gone')).toEqual(['grant_refused', 'gone']);
+    expect(code(400, 'invalid_request')).toEqual(['invalid_grant', 'invalid_request']);
+  });
+
   it('name no code that is not fit for a log', () => {
     const odd = define({
       errorMeanings: { 'Access Denied': 'permanent' },

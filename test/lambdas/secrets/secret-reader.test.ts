@@ -83,6 +83,16 @@ describe('connecting', () => {
 });
 
 describe('reading a secret', () => {
+  it('remembers also that there is none, until somebody doubts it', async () => {
+    const reader = new SecretReader();
+    expect(await reader.get('made-later')).toBeNull();
+    secrets.put('made-later', 'a');
+    expect(await reader.get('made-later')).toBeNull();
+    reader.forget('made-later');
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(await reader.get('made-later')).toBe('a');
+  });
+
   it('goes on with what was read last while Secrets Manager is away', async () => {
     const reader = new SecretReader();
     expect(await reader.get('plain')).toBe('a');
