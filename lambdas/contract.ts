@@ -20,8 +20,11 @@ export const scannerEnv = {
   thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
   refreshWindowSeconds: 'REFRESH_WINDOW_SECONDS',
   claimHoldSeconds: 'CLAIM_HOLD_SECONDS',
+  lapseWarningSeconds: 'LAPSE_WARNING_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
   successWindowSeconds: 'SUCCESS_WINDOW_SECONDS',
+  circuitCooldownSeconds: 'CIRCUIT_COOLDOWN_SECONDS',
+  pacedSpreadSeconds: 'PACED_SPREAD_SECONDS',
 } as const;
 
 export const refresherEnv = {
@@ -34,11 +37,17 @@ export const refresherEnv = {
   callTimeoutMs: 'CALL_TIMEOUT_MS',
   maxInFlight: 'MAX_IN_FLIGHT',
   retryDelaySeconds: 'RETRY_DELAY_SECONDS',
+  lapseWarningSeconds: 'LAPSE_WARNING_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
   warningThreshold: 'WARNING_THRESHOLD',
   disconnectThreshold: 'DISCONNECT_THRESHOLD',
   rateLimitThreshold: 'RATE_LIMIT_THRESHOLD',
   disconnectOnInvalidRefreshToken: 'DISCONNECT_ON_INVALID_REFRESH_TOKEN',
+  circuitWindowSeconds: 'CIRCUIT_WINDOW_SECONDS',
+  circuitCooldownSeconds: 'CIRCUIT_COOLDOWN_SECONDS',
+  massRefusalWindowSeconds: 'MASS_REFUSAL_WINDOW_SECONDS',
+  failureMemorySeconds: 'FAILURE_MEMORY_SECONDS',
+  disconnectionHoldSeconds: 'DISCONNECTION_HOLD_SECONDS',
 } as const;
 
 export const notifierEnv = {
@@ -92,6 +101,17 @@ export const metricNames = {
   operatorFaults: 'OperatorFaults',
   /** Count of results that no longer applied to their row, by `provider`. */
   superseded: 'ResultsSuperseded',
+  /** Count of refreshes that the limit of a provider left no room for, and that the next scan sees to, by `provider`. */
+  putOff: 'RefreshesPutOff',
+  /** Providers whose circuit is open as they are down, at each scan and when one opens. No dimension. */
+  openCircuits: 'OpenCircuits',
+  /** 1 at each scan while a provider's circuit is open, by `cause` (outage, client_refused, by_hand) and `provider`. */
+  circuitOpen: 'CircuitOpen',
+  /**
+   * Providers whose disconnections are held, at each scan and when that begins. No dimension. By `provider` 1, at each
+   * scan while they are.
+   */
+  disconnectionsHeld: 'DisconnectionsHeld',
   /** Count of results that could not be committed before the function's deadline. No dimension. */
   lost: 'ResultsLost',
   /** Milliseconds of a call to a token endpoint, by `provider`. */

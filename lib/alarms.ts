@@ -158,6 +158,24 @@ function definitions(
       badPeriods: 2,
     },
     {
+      name: 'provider outage',
+      sentence:
+        'A provider is down for many integrations at once: nobody calls it but for a few probes, tokens expire until it is back, and no user is told or disconnected.',
+      metric: own(metricNames.openCircuits, Stats.MAXIMUM, scanInterval),
+      threshold: 0,
+      // One outage is one alarm, also if a scan is late or the provider comes and goes.
+      periods: 3,
+      badPeriods: 1,
+    },
+    {
+      name: 'disconnections held',
+      sentence: `Implausibly many grants of one provider were refused within minutes: nobody of it is disconnected or mailed for ${settings.disconnectionHoldHours} hours, and by then somebody should know why.`,
+      metric: own(metricNames.disconnectionsHeld, Stats.MAXIMUM, scanInterval),
+      threshold: 0,
+      periods: 3,
+      badPeriods: 1,
+    },
+    {
       name: 'premature disconnection',
       sentence:
         'A grant that Evergrant had disconnected works: a user was disconnected by our fault, and others may be.',

@@ -160,6 +160,18 @@ export class Dashboard extends Construct {
             { width: full / 2 },
           ),
         ],
+        [
+          graph(
+            'Circuits open, by cause and provider',
+            [each(metricNames.circuitOpen, ['cause', 'provider'], Stats.MAXIMUM)],
+            [metric(metricNames.openCircuits, 'providers down', Stats.MAXIMUM, Color.RED)],
+          ),
+          graph('Providers whose disconnections are held', [
+            each(metricNames.disconnectionsHeld, ['provider'], Stats.MAXIMUM),
+            metric(metricNames.disconnectionsHeld, 'all', Stats.MAXIMUM, Color.RED),
+          ]),
+          graph('Refreshes put off by the limit of their provider', [each(metricNames.putOff, ['provider'])]),
+        ],
         [heading('Whom did we tell?', 'In the app by type of notification, and by email.')],
         [
           graph('Notifications in the app, by type', [each(metricNames.notified, ['type'])]),

@@ -28,11 +28,17 @@ export class Refresher extends Construct {
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
         [refresherEnv.maxInFlight]: String(batchSize),
         [refresherEnv.retryDelaySeconds]: String(timing.retryDelay),
+        [refresherEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [refresherEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [refresherEnv.warningThreshold]: String(settings.warningThreshold),
         [refresherEnv.disconnectThreshold]: String(settings.disconnectThreshold),
         [refresherEnv.rateLimitThreshold]: String(settings.rateLimitThreshold),
         [refresherEnv.disconnectOnInvalidRefreshToken]: String(settings.disconnectOnInvalidRefreshToken),
+        [refresherEnv.circuitWindowSeconds]: String(timing.circuitWindow),
+        [refresherEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
+        [refresherEnv.massRefusalWindowSeconds]: String(timing.massRefusalWindow),
+        [refresherEnv.failureMemorySeconds]: String(timing.failureMemory),
+        [refresherEnv.disconnectionHoldSeconds]: String(settings.disconnectionHoldHours * 3600),
       },
     });
     props.secrets.grantTokenKey(this.function);

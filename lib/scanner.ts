@@ -25,8 +25,11 @@ export class Scanner extends Construct {
       environment: {
         [scannerEnv.refreshWindowSeconds]: String(settings.refreshWindowSeconds),
         [scannerEnv.claimHoldSeconds]: String(timing.claimHold),
+        [scannerEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [scannerEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
+        [scannerEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
+        [scannerEnv.pacedSpreadSeconds]: String(timing.pacedSpread),
       },
     });
     refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);

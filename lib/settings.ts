@@ -79,7 +79,11 @@ export const settingsSchema = z
     warningThreshold: count.default(defaultPolicy.warningThreshold),
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),
     rateLimitThreshold: count.default(defaultPolicy.rateLimitThreshold),
+    /** How long before a grant ends that only its user can renew they are warned in the app. */
+    lapseWarningDays: whole(1, 90).default(7),
     disconnectOnInvalidRefreshToken: flag.default(defaultPolicy.disconnectOnInvalidRefreshToken),
+    /** How long nobody of a provider is disconnected after implausibly many of its grants were refused at once. */
+    disconnectionHoldHours: whole(1, 168).default(12),
     /** `plain` is for a product that reads the token columns itself and cannot open a JWE yet. */
     tokensAtRest: z.enum(['sealed', 'plain']).default('sealed'),
     /** A secret with the token key that is there already, such as an earlier deployment's; by default the stack makes one. */

@@ -15,8 +15,20 @@ export interface Timing {
   readonly emailHold: number;
   readonly eventRelayHold: number;
   readonly retryDelay: number;
+  /** How long before a grant ends its user is warned. */
+  readonly lapseWarning: number;
   /** How far back the success rate of a provider looks. */
   readonly successWindow: number;
+  /** How far back failures and successes count for the circuit of a provider. */
+  readonly circuitWindow: number;
+  /** How long an open circuit is not tried at least, and a row behind it stays held at most. */
+  readonly circuitCooldown: number;
+  /** How far back refused grants count for holding disconnections. */
+  readonly massRefusalWindow: number;
+  /** How far back it is known whether an integration that fails has failed before. */
+  readonly failureMemory: number;
+  /** How far the messages of a scan for a provider with a limit are spread. */
+  readonly pacedSpread: number;
 }
 
 /** AWS advises a visibility timeout of six times the function's, so that throttles do not use up receives. */
@@ -30,6 +42,9 @@ export function timingOf(settings: Settings): Timing {
   // One call, one commit, and as much again for a second wave of calls and for the start.
   const refresherTimeout = 2 * settings.callTimeoutSeconds + 20;
   const notifierTimeout = 20;
+  const retryDelay = settings.retryDelaySeconds ?? scanInterval;
+  // Three attempts, the number that disconnects, and a quarter of an hour where scans are frequent.
+  const massRefusalWindow = Math.max(900, 3 * scanInterval);
   const refreshVisibility = visibilityFactor * refresherTimeout + refreshBatchingWindowSeconds;
   return {
     // A scan that is not done when the next one begins leaves the rest to it.
@@ -47,9 +62,19 @@ export function timingOf(settings: Settings): Timing {
     emailHold: notifierTimeout + marginSeconds,
     // A redelivery by SQS comes first; the relay is for events that never reached the queue.
     eventRelayHold: 2 * visibilityFactor * notifierTimeout,
-    retryDelay: settings.retryDelaySeconds ?? scanInterval,
+    retryDelay,
+    lapseWarning: settings.lapseWarningDays * 86_400,
     // Refreshes come in the rhythm of the scans: several of them, so that the share does not depend on the moment.
     successWindow: Math.max(1800, 6 * scanInterval),
+    // What was due at one scan, and not at the one before: of that the share is taken.
+    circuitWindow: scanInterval,
+    // Over by the next scan, so that each scan may probe, and the first after the closing finds every row.
+    circuitCooldown: Math.max(1, Math.floor(scanInterval / 2)),
+    massRefusalWindow,
+    // A failing row is tried again after one and a half retry delays at the latest, and the scan that follows.
+    failureMemory: massRefusalWindow + 2 * (retryDelay + scanInterval),
+    // Over before the claims lapse, and no longer than SQS delays a message.
+    pacedSpread: Math.min(900, Math.floor(scanInterval * 0.8)),
   };
 }
 

@@ -8,7 +8,7 @@ BEGIN
   FOR added IN
     SELECT * FROM (VALUES
       ('metadata', 'jsonb', 'what differs by user in the address of a provider, and what answers say beside tokens'),
-      ('lapse_warned_for', 'timestamptz', 'the end of the grant that its user has been warned of')
+      ('lapse_warned_for', 'timestamptz', 'the end, of the access token or of the grant, that its user has been told of or need not be')
     ) AS wanted (name, definition, purpose)
   LOOP
     IF NOT EXISTS (
@@ -79,4 +79,5 @@ CREATE INDEX IF NOT EXISTS recent_failures_failed_at ON evergrant.recent_failure
 
 -- Nobody is told of what ended before: a single row.
 CREATE TABLE IF NOT EXISTS evergrant.installation (installed_at timestamptz NOT NULL);
-INSERT INTO evergrant.installation SELECT now() WHERE NOT EXISTS (SELECT FROM evergrant.installation);
+CREATE UNIQUE INDEX IF NOT EXISTS installation_single_row ON evergrant.installation ((true));
+INSERT INTO evergrant.installation SELECT now() ON CONFLICT DO NOTHING;

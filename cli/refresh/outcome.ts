@@ -10,7 +10,7 @@ export interface Outcome {
 }
 
 /** Why a refresh of this row cannot be asked for; `null` when it can. */
-export function obstacleTo({ status, disconnectReason, refreshToken }: Integration): {
+export function obstacleTo({ status, disconnectReason, accessToken, refreshToken }: Integration): {
   readonly code: string;
   readonly message: string;
 } | null {
@@ -21,10 +21,10 @@ export function obstacleTo({ status, disconnectReason, refreshToken }: Integrati
       message: `It is not connected: its status is ${status}${reason}. Only its user can connect it again.`,
     };
   }
-  if (refreshToken === 'absent') {
+  if (refreshToken === 'absent' && accessToken === 'absent') {
     return {
-      code: 'no_refresh_token',
-      message: 'It has no refresh token, so nobody can refresh it. Its user has to connect it again.',
+      code: 'no_token',
+      message: 'It has no token, so nobody can refresh it. Its user has to connect it again.',
     };
   }
   return null;
@@ -70,6 +70,13 @@ export function outcomeOf(before: Integration, previous: Integration, now: Integ
     const next = now.heldUntil === null ? '' : ` The next attempt comes after ${moment(now.heldUntil)}.`;
     return { code: 'failed', message: `${count}.${next} The refresher's log has the code.` };
   }
+  if (now.disconnectReason === 'access_token_ended' && now.status !== before.status) {
+    return {
+      code: 'disconnected',
+      message:
+        'Its access token has ended and nothing renews it, so it is disconnected now. Its user is told.',
+    };
+  }
   if (now.status !== 'connected') {
     return {
       code: 'not_applied',
@@ -81,7 +88,7 @@ export function outcomeOf(before: Integration, previous: Integration, now: Integ
     previous.lastRefreshAttempt === now.lastRefreshAttempt &&
     previous.heldUntil !== now.heldUntil;
   return ended
-    ? { code: 'not_applied', message: `The attempt ended and changed nothing: ${ownFault}` }
+    ? { code: 'not_applied', message: `The attempt ended and changed nothing: ${causeOf(now)}` }
     : null;
 }
 
@@ -90,8 +97,14 @@ export function unfinished(before: Integration, now: Integration, waitedSeconds:
   const message =
     now.lastRefreshAttempt === before.lastRefreshAttempt
       ? `No attempt has started within ${waitedSeconds} s. The request stays in the refresh queue; evergrant verify tells whether the refresher gets it.`
-      : `The attempt has changed nothing within ${waitedSeconds} s. It is still under way, or ${ownFault}`;
+      : `The attempt has changed nothing within ${waitedSeconds} s. It is still under way, or ${causeOf(now)}`;
   return { code: 'not_applied', message };
+}
+
+function causeOf({ refreshToken }: Integration): string {
+  return refreshToken === 'absent'
+    ? `it found nothing to renew, as there is no refresh token; or ${ownFault}`
+    : ownFault;
 }
 
 const ownFault =

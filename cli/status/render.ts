@@ -64,7 +64,7 @@ function withoutRefreshToken(providers: readonly ProviderStatus[]): string[] {
   const names = concerned.map(({ provider, withoutRefreshToken }) => `${withoutRefreshToken} at ${provider}`);
   return [
     '',
-    `${counted(total, 'connected integration')} without a refresh token (${listed(names)}): only a reconnection renews them.`,
+    `${counted(total, 'connected integration')} without a refresh token (${listed(names)}): an access token that ends is exchanged where the provider does that; else its user is warned, and has to reconnect.`,
   ];
 }
 

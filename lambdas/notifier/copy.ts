@@ -1,3 +1,4 @@
+import { failureCodes, isFailureCode } from '../domain/failure-codes.ts';
 import type { EmailKind, NotificationType } from '../domain/policy.ts';
 
 /** Whom a text speaks to and about what. Every name is untrusted; the texts clean them. */
@@ -8,6 +9,10 @@ export interface Told {
   readonly userName: string | null;
   /** The product that the user connected the provider to: "Acme Flows". */
   readonly productName: string;
+  /** Of what happened, one of `failure-codes.ts`. */
+  readonly code: string;
+  /** When the connection ends, or ended, by itself; `null`: it does not. */
+  readonly lapsesAt: Date | null;
   /** From `reconnectUrl`. */
   readonly reconnectUrl: string;
 }
@@ -32,24 +37,38 @@ export interface EmailCopy {
 }
 
 const longestName = 50;
+/** Products keep messages in columns that take so much. */
+const longestMessage = 255;
 const longestUserName = 60;
 
 /** The words of a notification in the app. */
 export function notificationCopy(type: NotificationType, told: Told): NotificationCopy {
   const { provider, product } = names(told);
+  const reason = reasonOf(told);
   const actionUrl = told.reconnectUrl;
   switch (type) {
     case 'integration_warning':
+      if (told.lapsesAt !== null) {
+        return { ...endsCopy(told, told.lapsesAt), actionLabel: 'Reconnect', actionUrl };
+      }
       return {
         title: `${provider} may disconnect soon`,
-        message: `${provider} is still connected, but we had trouble renewing the connection and it may stop working. Reconnecting now prevents that.`,
+        message: firstThatFits([
+          reason && `${provider} is still connected, but may stop working soon. ${reason}`,
+          `${provider} is still connected, but we had trouble renewing the connection and it may stop working. Reconnecting now prevents that.`,
+        ]),
         actionLabel: 'Reconnect',
         actionUrl,
       };
     case 'integration_disconnected':
       return {
         title: `${provider} is disconnected`,
-        message: `${product} can no longer access your ${provider} account. Anything that uses it stops until you reconnect.`,
+        message: firstThatFits([
+          hasEnded(told) &&
+            `Your ${provider} connection has come to its end, as it does after a time. Anything that uses it stops until you reconnect.`,
+          reason && `Anything that uses your ${provider} account has stopped. ${reason}`,
+          `${product} can no longer access your ${provider} account. Anything that uses it stops until you reconnect.`,
+        ]),
         actionLabel: 'Reconnect',
         actionUrl,
       };
@@ -68,9 +87,12 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
   const { provider, product } = names(told);
   const greeting = greet(told.userName);
   const button = { label: `Reconnect ${provider}`, url: told.reconnectUrl };
+  const reason = reasonOf(told);
   const footnote = [
     `You get this email because you connected ${provider} to ${product}.`,
-    'If you ended that access on purpose, or have already reconnected, you can ignore it.',
+    hasEnded(told)
+      ? 'If you have already reconnected, or no longer want to, you can ignore it.'
+      : 'If you ended that access on purpose, or have already reconnected, you can ignore it.',
     `The link opens ${product} at the address shown.`,
   ].join(' ');
   switch (kind) {
@@ -81,26 +103,89 @@ export function emailCopy(kind: EmailKind, told: Told): EmailCopy {
         heading: `Please reconnect ${provider}`,
         paragraphs: [
           greeting,
-          `${provider} told us that ${product} no longer has access to your account. Common reasons are a changed password, access that was removed, or access that expired.`,
+          reason === null
+            ? `${provider} told us that ${product} no longer has access to your account. Common reasons are a changed password, access that was removed, or access that expired.`
+            : `${product} no longer has access to your ${provider} account. ${reason}`,
           'We will keep trying for a little while, but most likely only you can restore the connection. Until then, anything that uses it may stop.',
         ],
         button,
         footnote,
       };
     case 'disconnected':
+      if (hasEnded(told)) {
+        return {
+          subject: `Your ${provider} connection to ${product} has ended`,
+          preheader: 'Anything that uses it stops until you reconnect.',
+          heading: `Your ${provider} connection has ended`,
+          paragraphs: [
+            greeting,
+            `${provider} gives access to your account for a limited time, and that time is over. Nobody took the access away, and nothing went wrong: only you can renew it.`,
+            `Anything in ${product} that uses this connection stops until you reconnect.`,
+          ],
+          button,
+          footnote,
+        };
+      }
       return {
         subject: `${provider} is disconnected from ${product}`,
         preheader: 'Anything that uses it stops until you reconnect.',
         heading: `${provider} is disconnected`,
         paragraphs: [
           greeting,
-          `${product} can no longer access your ${provider} account. ${provider} refused to renew the connection, so we have stopped trying.`,
+          `${product} can no longer access your ${provider} account. ${reason ?? `${provider} refused to renew the connection, so we have stopped trying.`}`,
           'Anything that uses this connection stops until you reconnect.',
         ],
         button,
         footnote,
       };
   }
+}
+
+function firstThatFits(messages: readonly (string | false | null)[]): string {
+  return messages.find((message) => message && [...message].length <= longestMessage) || '';
+}
+
+/** A warning of an end that is known beforehand. */
+function endsCopy(told: Told, lapsesAt: Date): { readonly title: string; readonly message: string } {
+  const { provider } = names(told);
+  const why =
+    told.code === 'refresh_token_ends'
+      ? `${provider} wants you to sign in again from time to time.`
+      : `${provider} gives access to your account for a limited time.`;
+  return {
+    title: `${provider} needs you to sign in again by ${dayAndMonth.format(lapsesAt)}`,
+    message: `${why} Your connection ends on ${fullDate.format(lapsesAt)}. Reconnect before then, and nothing stops.`,
+  };
+}
+
+const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' });
+const fullDate = new Intl.DateTimeFormat('en-GB', {
+  weekday: 'long',
+  day: 'numeric',
+  month: 'long',
+  year: 'numeric',
+  timeZone: 'UTC',
+});
+
+function hasEnded({ code }: Told): boolean {
+  return code === 'access_token_ended';
+}
+
+/** These say no more than that the connection is refused, which the texts say better by themselves. */
+const vagueCodes = new Set([
+  'invalid_grant',
+  'grant_refused',
+  'unknown_error',
+  'access_denied',
+  'refresh_token_malformed',
+]);
+
+/** Why, and what helps, in sentences for the user; `null`: nothing better is known than what the texts say. */
+function reasonOf(told: Told): string | null {
+  if (vagueCodes.has(told.code) || !isFailureCode(told.code)) return null;
+  const sentences = failureCodes[told.code].user.replaceAll('{provider}', () => names(told).provider);
+  // What asks nothing of the user belongs to failures that never get here, unless a provider's own rules say so.
+  return /please/i.test(sentences) ? sentences : null;
 }
 
 /**

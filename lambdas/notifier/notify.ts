@@ -78,7 +78,12 @@ async function tellInApp(
       eventId: event.id,
       userId: event.user_id,
       type,
-      metadata: { integration_id: event.integration_id, provider: event.provider, code: event.failure_code },
+      metadata: {
+        integration_id: event.integration_id,
+        provider: event.provider,
+        code: event.failure_code,
+        ...(event.lapses_at !== null && { lapses_at: event.lapses_at.toISOString() }),
+      },
     });
     if (written) {
       metrics.count(metricNames.notified, 1, { type });
@@ -170,6 +175,8 @@ function told(settings: NotifyParts['settings'], event: LoadedEvent, userName: s
     providerName: event.provider_name,
     userName,
     productName: settings.productName,
+    code: event.failure_code,
+    lapsesAt: event.lapses_at,
     reconnectUrl: reconnectUrl(
       settings.appBaseUrl,
       settings.reconnectPath,

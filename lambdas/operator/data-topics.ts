@@ -144,8 +144,8 @@ export const dataTopics: readonly Topic[] = [
       if (without_refresh_token > 0) {
         faults.push(
           warning(
-            `${counted(without_refresh_token, 'connected integration')} with a token that expires and no refresh token: nobody can refresh them.`,
-            'Ask the provider for a refresh token when users connect (often a scope or a parameter such as offline access), and let these users connect anew.',
+            `${counted(without_refresh_token, 'connected integration')} with an access token that expires and no refresh token: where the provider does not exchange access tokens, users are warned before its end and disconnected at it.`,
+            'Where the provider issues refresh tokens, ask for one when users connect (often a scope or a parameter such as offline access), and let these users connect anew.',
           ),
         );
       }

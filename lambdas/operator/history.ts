@@ -104,10 +104,8 @@ function whatOf({ notification_type: type, email_kind: email }: ListedEvent): st
 }
 
 function detailOf(event: ListedEvent): string {
-  const kind = event.notification_type === 'integration_rate_limit' ? 'transient' : 'permanent';
-  const count = kind === 'transient' ? event.consecutive_transient_failures : event.consecutive_failures;
   return [
-    `${count} ${kind} in a row, the latest: ${event.failure_code}.`,
+    causeOf(event),
     event.notification_type === null ? 'No notification.' : `Notification: ${event.notification_type}.`,
     emailOf(event),
     event.handled_at === null
@@ -117,6 +115,18 @@ function detailOf(event: ListedEvent): string {
   ]
     .filter((sentence) => sentence !== '')
     .join(' ');
+}
+
+function causeOf(event: ListedEvent): string {
+  const { failure_code: code, lapses_at: lapsesAt } = event;
+  if (lapsesAt !== null) {
+    const which = code.startsWith('refresh_token') ? 'refresh token' : 'access token';
+    const when = event.notification_type === 'integration_disconnected' ? 'ended' : 'ends';
+    return `The ${which} ${when} by itself at ${moment(lapsesAt)}, and only the user can renew it (${code}).`;
+  }
+  const kind = event.notification_type === 'integration_rate_limit' ? 'transient' : 'permanent';
+  const count = kind === 'transient' ? event.consecutive_transient_failures : event.consecutive_failures;
+  return `${count} ${kind} in a row, the latest: ${code}.`;
 }
 
 /** What became of the email; SES codes and our own say why none was sent. */

@@ -45,7 +45,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     expires_at: [timestamp, 'rw'],
     refresh_token_expires_at: [timestamp, 'rw'],
     scopes: [{ definition: 'text[]', types: ['text[]', 'character varying[]'] }, 'rw'],
-    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'r'],
+    metadata: [{ definition: 'jsonb', types: ['jsonb', 'json'] }, 'rw'],
     consecutive_failures: [count, 'rw'],
     consecutive_transient_failures: [count, 'rw'],
     disconnect_reason: [ofLength(64), 'rw'],
@@ -62,6 +62,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     failure_warned_at: [timestamp, 'rw'],
     disconnected_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
     grant_connected_since: [timestamp, 'rw'],
+    lapse_warned_for: [timestamp, 'rw'],
   },
   notifications: {
     id: [{ ...uuid, types: ['uuid', 'bigint', 'integer', 'text', 'character varying'] }, 'r'],
@@ -96,6 +97,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     handled_at: [timestamp, 'rw'],
     connected_since: [timestamp, 'ra'],
     warned_at: [timestamp, 'ra'],
+    lapses_at: [timestamp, 'ra'],
   },
   'evergrant.scans': {
     started_at: [timestamp, 'raw'],
@@ -115,9 +117,31 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     disconnected: [count, 'ra'],
   },
   'evergrant.provider_states': {
-    provider: [text, 'r'],
-    circuit_open: [flag, 'r'],
-    circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'r'],
+    provider: [text, 'ra'],
+    circuit_open: [flag, 'raw'],
+    circuit_cause: [text, 'raw'],
+    circuit_code: [text, 'raw'],
+    circuit_failing: [count, 'raw'],
+    circuit_opened_at: [timestamp, 'raw'],
+    circuit_probe_at: [timestamp, 'raw'],
+    circuit_probes: [{ definition: 'uuid[]', types: ['uuid[]'] }, 'rw'],
+    disconnections_held_since: [timestamp, 'raw'],
+    disconnections_held_until: [timestamp, 'raw'],
+    disconnections_failing: [count, 'raw'],
+    trusted_until: [timestamp, 'raw'],
+    calls_per_second: [{ definition: 'double precision', types: ['double precision'] }, 'raw'],
+    next_call_at: [timestamp, 'raw'],
+  },
+  'evergrant.recent_failures': {
+    id: [{ definition: 'bigint GENERATED ALWAYS AS IDENTITY', types: ['bigint'] }, 'rw'],
+    failed_at: [timestamp, 'r'],
+    provider: [text, 'ra'],
+    integration_id: [uuid, 'ra'],
+    failure_class: [text, 'ra'],
+    code: [text, 'ra'],
+  },
+  'evergrant.installation': {
+    installed_at: [timestamp, 'r'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],
@@ -134,7 +158,7 @@ export const usersView = 'evergrant.users';
 export const neededRelations = Object.keys(columns);
 
 /** Tables whose old rows go in time, which takes the privilege DELETE. */
-export const prunedRelations = ['evergrant.scans', 'evergrant.refresh_outcomes'];
+export const prunedRelations = ['evergrant.scans', 'evergrant.refresh_outcomes', 'evergrant.recent_failures'];
 
 export const neededColumns: readonly NeededColumn[] = Object.entries(columns).flatMap(
   ([relation, ofRelation]) =>
@@ -185,6 +209,22 @@ export const neededIndexes: readonly NeededIndex[] = [
     create: `CREATE INDEX CONCURRENTLY evergrant_integrations_due ON integrations (expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL`,
   },
   {
+    relation: 'integrations',
+    keys: ['expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NULL'],
+    without: 'every scan reads the whole table for access tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_without_refresh_token ON integrations (expires_at) WHERE status = 'connected' AND (refresh_token IS NULL OR refresh_token = '')`,
+  },
+  {
+    relation: 'integrations',
+    keys: ['refresh_token_expires_at'],
+    unique: false,
+    covers: ['connected', 'refresh_token IS NOT NULL'],
+    without: 'every scan reads the whole table for refresh tokens that end',
+    create: `CREATE INDEX CONCURRENTLY evergrant_integrations_refresh_token_end ON integrations (refresh_token_expires_at) WHERE status = 'connected' AND refresh_token IS NOT NULL AND refresh_token_expires_at IS NOT NULL`,
+  },
+  {
     relation: 'notifications',
     keys: ['event_id'],
     unique: true,
@@ -208,5 +248,22 @@ export const neededIndexes: readonly NeededIndex[] = [
     without: 'every scan reads the whole table of threshold events',
     create:
       'CREATE INDEX CONCURRENTLY threshold_events_unhandled ON evergrant.threshold_events (relay_after) WHERE handled_at IS NULL',
+  },
+  {
+    relation: 'evergrant.provider_states',
+    keys: ['provider'],
+    unique: true,
+    covers: [],
+    without: 'neither a circuit nor a hold of disconnections can be written down',
+    create: 'CREATE UNIQUE INDEX CONCURRENTLY ON evergrant.provider_states (provider)',
+  },
+  {
+    relation: 'evergrant.recent_failures',
+    keys: ['provider', 'failed_at'],
+    unique: false,
+    covers: [],
+    without: 'every group of failures reads those of all providers',
+    create:
+      'CREATE INDEX CONCURRENTLY recent_failures_provider ON evergrant.recent_failures (provider, failed_at)',
   },
 ];

@@ -27,7 +27,7 @@ export interface ProviderStatus {
   readonly failingPermanent: number;
   /** Rows with status `needs_reauthorization`. */
   readonly needsReauthorization: number;
-  /** Of connected rows: there is no refresh token, so that nobody can refresh them. */
+  /** Of connected rows: there is no refresh token, so that only the access token itself can be exchanged for another, where the provider does that. */
   readonly withoutRefreshToken: number;
   /** Of connected rows: the latest attempt ended without a result about the grant, by our own fault as a rule. */
   readonly withoutResult: number;

@@ -22,15 +22,15 @@ export interface ClaimedIntegration {
 const statement = `
 WITH due AS (
   SELECT id ${dueRows}
-    AND expires_at >= $3
+    AND expires_at >= $4
   ORDER BY expires_at
-  LIMIT $4
+  LIMIT $5
   FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
   UPDATE integrations i
   SET refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = true,
-      refresh_held_until = now() + make_interval(secs => $5)
+      refresh_held_until = now() + make_interval(secs => $6)
   FROM due
   WHERE i.id = due.id
   RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
@@ -45,6 +45,7 @@ export function claimDue(
     readonly windowSeconds: number;
     readonly holdSeconds: number;
     readonly provider: string | null;
+    readonly excludedProviders?: readonly string[];
     readonly after: Date | null;
     readonly limit: number;
   },
@@ -52,6 +53,7 @@ export function claimDue(
   return database.query<ClaimedIntegration>(statement, [
     chunk.windowSeconds,
     chunk.provider,
+    chunk.excludedProviders ?? [],
     chunk.after ?? '-infinity',
     chunk.limit,
     chunk.holdSeconds,

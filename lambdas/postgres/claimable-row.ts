@@ -1,10 +1,12 @@
+import { grantToken } from './grant-token.ts';
+
 /**
  * The one row `$1`, if an attempt may be started on it whatever its expiry, for the statements that claim and
  * show it. Due rows meet these conditions as well; a held row is somebody's, or waits after a failure.
  */
 export const claimableRow = `
   FROM integrations
-  WHERE id = $1 AND status = 'connected' AND refresh_token <> ''
+  WHERE id = $1 AND status = 'connected' AND ${grantToken()} <> ''
     AND (refresh_held_until IS NULL OR refresh_held_until <= now())`;
 
 /**

@@ -6,16 +6,22 @@ const statement = `
 SELECT count(*)::int AS due
 FROM (
   SELECT ${dueRows}
-  LIMIT $3
+  LIMIT $4
 ) AS left_over`;
 
 export async function countDue(
   database: Database,
-  wanted: { readonly windowSeconds: number; readonly provider: string | null; readonly limit: number },
+  wanted: {
+    readonly windowSeconds: number;
+    readonly provider: string | null;
+    readonly excludedProviders?: readonly string[];
+    readonly limit: number;
+  },
 ): Promise<number> {
   const [row] = await database.query<{ due: number }>(statement, [
     wanted.windowSeconds,
     wanted.provider,
+    wanted.excludedProviders ?? [],
     wanted.limit,
   ]);
   return row?.due ?? 0;

@@ -1,8 +1,8 @@
 import type { Database } from './database.ts';
 
-/** Connected rows that no scan will ever find. */
+/** Connected rows that the rhythm of due tokens does not find. */
 export interface NeverRefreshed {
-  /** Their token expires, and there is no refresh token to get another one with. */
+  /** Their access token expires, and there is no refresh token: it is exchanged where the provider does that, else its user is told. */
   readonly without_refresh_token: number;
   /** There is a refresh token, but nothing says when the access token expires. */
   readonly without_expiry: number;

@@ -8,8 +8,9 @@ export const isDue = `
     AND (refresh_held_until IS NULL OR refresh_held_until <= now())
     AND refresh_token <> '' AND isfinite(expires_at)`;
 
-/** Which rows are due, for the statements that claim, list and count them. `$2`: a provider or null for all. */
+/** Which rows are due, for the statements that claim, list and count them. `$2`: a provider or null for all; `$3`: providers to leave out. */
 export const dueRows = `
   FROM integrations
   WHERE ${isDue}
-    AND ($2::text IS NULL OR provider = $2)`;
+    AND ($2::text IS NULL OR provider = $2)
+    AND (provider = ANY ($3::text[])) IS NOT TRUE`;

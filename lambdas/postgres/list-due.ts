@@ -14,11 +14,21 @@ const statement = `
 SELECT id, provider, expires_at, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
 ${dueRows}
 ORDER BY expires_at
-LIMIT $3`;
+LIMIT $4`;
 
 export function listDue(
   database: Database,
-  wanted: { readonly windowSeconds: number; readonly provider: string | null; readonly limit: number },
+  wanted: {
+    readonly windowSeconds: number;
+    readonly provider: string | null;
+    readonly excludedProviders?: readonly string[];
+    readonly limit: number;
+  },
 ): Promise<DueIntegration[]> {
-  return database.query<DueIntegration>(statement, [wanted.windowSeconds, wanted.provider, wanted.limit]);
+  return database.query<DueIntegration>(statement, [
+    wanted.windowSeconds,
+    wanted.provider,
+    wanted.excludedProviders ?? [],
+    wanted.limit,
+  ]);
 }

@@ -11,6 +11,8 @@ export interface LoadedEvent {
   readonly notification_type: NotificationType | null;
   readonly email_kind: EmailKind | null;
   readonly failure_code: string;
+  /** When the grant ends, or ended, by itself; `null`: it does not. */
+  readonly lapses_at: Date | null;
   readonly handled_at: Date | null;
   /** `null`: none was sent, refused or skipped yet. */
   readonly email_outcome: string | null;
@@ -22,7 +24,7 @@ export interface LoadedEvent {
 
 const statement = `
 SELECT e.id, e.integration_id, e.user_id, e.provider, e.provider_name, e.notification_type, e.email_kind,
-       e.failure_code, e.handled_at, e.email_outcome,
+       e.failure_code, e.lapses_at, e.handled_at, e.email_outcome,
        extract(epoch FROM e.created_at - e.connected_since)::float8 / 86400 AS connected_days,
        EXISTS (
          SELECT FROM evergrant.threshold_events w

@@ -9,7 +9,8 @@ export interface TokenMeasure {
 }
 
 /**
- * Counts without reading the table. Expired tokens are the front of the index on due rows. All connected rows
+ * Counts without reading the table. Expired tokens are the front of the index on due rows, without those that nothing
+ * renews (`lapse_warned_for`). All connected rows
  * are the index itself, and how many entries it has is what VACUUM, ANALYZE and its creation keep in `pg_class`.
  * That is 0 or -1 for a table that was empty then or never analysed, and off by much for a small one; so up to
  * `countUpTo` entries are counted, and the estimate is taken beyond. A table that has outgrown both shows
@@ -27,6 +28,7 @@ WITH estimate AS MATERIALIZED (
     SELECT FROM integrations
     WHERE status = 'connected' AND refresh_token IS NOT NULL
       AND expires_at < now() AND isfinite(expires_at) AND refresh_token <> ''
+      AND lapse_warned_for IS DISTINCT FROM expires_at
     ORDER BY expires_at
     LIMIT $1
   ) AS counted

@@ -29,6 +29,10 @@ export interface RecordedFailure {
   readonly disconnected: boolean;
   /** The row of the outbox that came of it; `null`: no threshold was crossed. */
   readonly event_id: string | null;
+  /** The provider's circuit is open: the integration waits, and the failure counts for nothing. */
+  readonly waiting: boolean;
+  /** It would have disconnected or written to the user, but the provider's disconnections are held. */
+  readonly held_back: boolean;
 }
 
 /**
@@ -41,6 +45,11 @@ export interface RecordedFailure {
  * refresh token than the one that was failing, which is how a reconnection by the product shows, and with the
  * disconnection, since only a reconnection leads back from it (marked by an empty hash, which fits no token);
  * rows that were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
+ *
+ * What is known of the provider as a whole goes before (`watch-providers.ts` has just looked at the same group). While
+ * its circuit is open, what says nothing about the grant moves what an operator's fault moves, the hold, and that no
+ * further than `$11`: when the circuit closes, the next scan finds the row. While its disconnections are held, counting
+ * and warning go on, and the first failure after that does what the count has come to by then.
  *
  * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
  * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
@@ -58,7 +67,12 @@ WITH result AS (
   FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
     "fromCount" integer, "toCount" integer, notification text, email text, disconnects boolean)
 ), target AS MATERIALIZED (
-  SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.failure_class, r.invalid_refresh_token, r.code, r.retry_delay,
+  SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.invalid_refresh_token, r.code,
+         p.circuit_open IS TRUE AND r.failure_class <> 'permanent' AS waiting,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN 'operator' ELSE r.failure_class END AS failure_class,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN least(r.retry_delay, $11) ELSE r.retry_delay END
+           AS retry_delay,
+         coalesce(p.disconnections_held_until > now(), false) AS held,
          i.status = 'connected' AND ${grantToken('i')} = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
@@ -66,6 +80,7 @@ WITH result AS (
          coalesce(i.grant_connected_since, i.created_at) AS connected_since
   FROM integrations i
   JOIN result r ON r.id = i.id
+  LEFT JOIN evergrant.provider_states p ON p.provider = i.provider
   FOR NO KEY UPDATE OF i SKIP LOCKED
 ), counted AS (
   SELECT *,
@@ -78,8 +93,10 @@ WITH result AS (
   FROM target
   WHERE applies
 ), decided AS (
-  SELECT c.*, s.notification, coalesce(s.disconnects, false) AS disconnects,
-         CASE WHEN c.emailed_at IS NULL THEN s.email END AS email
+  SELECT c.*, CASE WHEN NOT (c.held AND s.disconnects) THEN s.notification END AS notification,
+         coalesce(s.disconnects AND NOT c.held, false) AS disconnects,
+         CASE WHEN c.emailed_at IS NULL AND NOT c.held THEN s.email END AS email,
+         coalesce(c.held AND (s.disconnects OR s.email IS NOT NULL AND c.emailed_at IS NULL), false) AS held_back
   FROM counted c
   LEFT JOIN step s ON s."failureClass" = c.failure_class
     AND s."invalidRefreshToken" = c.invalid_refresh_token
@@ -132,7 +149,9 @@ SELECT r.id,
        d.permanent_count AS consecutive_failures,
        d.transient_count AS consecutive_transient_failures,
        coalesce(d.disconnects, false) AS disconnected,
-       e.event_id
+       e.event_id,
+       coalesce(t.waiting AND t.applies, false) AS waiting,
+       coalesce(d.held_back, false) AS held_back
 FROM result r
 LEFT JOIN target t ON t.id = r.id
 LEFT JOIN decided d ON d.id = r.id
@@ -142,7 +161,12 @@ LEFT JOIN integrations i ON i.id = r.id`;
 export function recordFailures(
   database: Database,
   failures: readonly FailedResult[],
-  policy: { readonly steps: readonly ThresholdStep[]; readonly eventRelayHoldSeconds: number },
+  policy: {
+    readonly steps: readonly ThresholdStep[];
+    readonly eventRelayHoldSeconds: number;
+    /** How long a row stays held at most whose provider's circuit is open. */
+    readonly waitingHoldSeconds: number;
+  },
 ): Promise<RecordedFailure[]> {
   return database.query(statement, [
     failures.map((failure) => failure.id),
@@ -155,5 +179,6 @@ export function recordFailures(
     failures.map((failure) => failure.retryDelaySeconds),
     JSON.stringify(policy.steps),
     policy.eventRelayHoldSeconds,
+    policy.waitingHoldSeconds,
   ]);
 }

@@ -54,6 +54,7 @@ WITH target AS MATERIALIZED (
       failing_grant = NULL,
       failure_emailed_at = NULL,
       failure_warned_at = NULL,
+      lapse_warned_for = NULL,
       disconnected_grant = NULL,
       grant_connected_since = now(),
       refresh_claim = i.refresh_claim + 1,

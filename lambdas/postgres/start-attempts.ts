@@ -1,5 +1,6 @@
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
+import { metadataObject } from './metadata-object.ts';
 
 /** An attempt that has started: whoever holds this makes the one call to the token endpoint. */
 export interface StartedAttempt {
@@ -45,7 +46,7 @@ RETURNING i.id, i.provider, ${grantToken('i')} AS token,
   CASE WHEN i.refresh_token <> '' THEN 'refresh_token' ELSE 'access_token' END AS token_column,
   i.refresh_claim AS claim, startable.probe,
   (SELECT jsonb_object_agg(key, value)
-   FROM jsonb_each_text(CASE WHEN jsonb_typeof(i.metadata::jsonb) = 'object' THEN i.metadata::jsonb ELSE '{}' END)
+   FROM jsonb_each_text(coalesce(${metadataObject('i')}, '{}'))
    WHERE length(value) <= 255) AS variables,
   CASE WHEN isfinite(i.expires_at) THEN extract(epoch FROM i.expires_at - now())::float8 END AS expires_in_seconds`;
 

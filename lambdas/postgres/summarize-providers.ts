@@ -1,6 +1,7 @@
 import type { Database } from './database.ts';
 import { isDue } from './due-rows.ts';
 import { isFailing } from './failing-rows.ts';
+import { relationExists } from './relation-exists.ts';
 
 /** Counts of one provider's rows; all but the last three are of connected ones. */
 export interface ProviderSummary {
@@ -22,20 +23,23 @@ export interface ProviderSummary {
 
 /**
  * An attempt that is under way holds its row for `$2` seconds from its start; whatever became of it sets another hold.
- * A row that is not due any more was connected anew meanwhile.
+ * A row that is not due any more was connected anew meanwhile; one whose end has been seen to (`lapse_warned_for`)
+ * needs no result.
  * Reads the whole table once. Rows with a status that we do not know are the product's own affair; providers that
  * have only users who disconnected are of no interest.
  */
-const statement = `
+const statement = (notSeenTo: string) => `
 SELECT coalesce(provider, '') AS provider,
        count(*) FILTER (WHERE status = 'connected')::int AS connected,
-       count(*) FILTER (WHERE status = 'connected' AND expires_at <= now())::int AS expired,
+       count(*) FILTER (WHERE status = 'connected' AND expires_at <= now()
+         AND ${notSeenTo})::int AS expired,
        count(*) FILTER (WHERE ${isDue})::int AS due,
        count(*) FILTER (WHERE status = 'connected' AND refresh_held_until > now())::int AS held,
        count(*) FILTER (WHERE ${isFailing} AND coalesce(consecutive_failures, 0) <= 0)::int AS failing_transient,
        count(*) FILTER (WHERE ${isFailing} AND consecutive_failures > 0)::int AS failing_permanent,
        count(*) FILTER (WHERE status = 'connected' AND coalesce(refresh_token, '') = '')::int AS without_refresh_token,
        count(*) FILTER (WHERE status = 'connected' AND expires_at <= now() + make_interval(secs => $1)
+         AND ${notSeenTo}
          AND last_refresh_attempt > coalesce(last_refresh_success, '-infinity')
          AND last_refresh_attempt > coalesce(last_failure_at, '-infinity')
          AND refresh_held_until IS DISTINCT FROM last_refresh_attempt + make_interval(secs => $2))::int AS without_result,
@@ -47,9 +51,17 @@ GROUP BY 1
 HAVING bool_or(status::text <> 'disconnected')
 ORDER BY 1`;
 
-export function summarizeProviders(
+/** Before the migration that it came with nothing has an end that was seen to. */
+const withEnds = statement('lapse_warned_for IS DISTINCT FROM expires_at');
+const withoutEnds = statement('true');
+
+export async function summarizeProviders(
   database: Database,
   wanted: { readonly windowSeconds: number; readonly attemptHoldSeconds: number },
 ): Promise<ProviderSummary[]> {
-  return database.query<ProviderSummary>(statement, [wanted.windowSeconds, wanted.attemptHoldSeconds]);
+  const current = await relationExists(database, 'evergrant.installation');
+  return database.query<ProviderSummary>(current ? withEnds : withoutEnds, [
+    wanted.windowSeconds,
+    wanted.attemptHoldSeconds,
+  ]);
 }

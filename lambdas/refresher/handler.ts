@@ -2,6 +2,8 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
+import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
+import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
@@ -26,13 +28,29 @@ const env = readEnv({
   callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
   maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
   retryDelaySeconds: [refresherEnv.retryDelaySeconds, wholeNumber(1, 86_400)],
+  lapseWarningSeconds: [refresherEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [refresherEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   warningThreshold: [refresherEnv.warningThreshold, wholeNumber(1, 1_000)],
   disconnectThreshold: [refresherEnv.disconnectThreshold, wholeNumber(1, 1_000)],
   rateLimitThreshold: [refresherEnv.rateLimitThreshold, wholeNumber(1, 1_000)],
   disconnectOnInvalidRefreshToken: [refresherEnv.disconnectOnInvalidRefreshToken, flag],
+  circuitWindowSeconds: [refresherEnv.circuitWindowSeconds, wholeNumber(1, 86_400)],
+  circuitCooldownSeconds: [refresherEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
+  massRefusalWindowSeconds: [refresherEnv.massRefusalWindowSeconds, wholeNumber(1, 86_400)],
+  failureMemorySeconds: [refresherEnv.failureMemorySeconds, wholeNumber(1, 7 * 86_400)],
+  disconnectionHoldSeconds: [refresherEnv.disconnectionHoldSeconds, wholeNumber(1, 7 * 86_400)],
 });
-const settings = { ...env, steps: thresholdSteps(env) };
+const settings = {
+  ...env,
+  steps: thresholdSteps(env),
+  guards: {
+    ...env,
+    circuit: circuitLimits,
+    massRefusal: massRefusalLimits,
+    maxRetryAfterSeconds,
+    memorySeconds: env.failureMemorySeconds,
+  },
+};
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();

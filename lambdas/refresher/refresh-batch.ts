@@ -6,15 +6,20 @@ import { retryDelaySeconds } from '../domain/retry-delay.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
+import { giveUpClaims } from '../postgres/give-up-claims.ts';
 import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
+import type { GuardSettings } from '../postgres/watch-providers.ts';
 import { sendTokenRequest } from '../providers/call.ts';
 import { buildTokenRequest } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
-import { ResultStore } from './result-store.ts';
+import { purposeOf } from './attempt-purpose.ts';
+import { Pacing } from './pacing.ts';
+import { ProviderWatch } from './provider-watch.ts';
+import { type LapseDecision, ResultStore } from './result-store.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -24,8 +29,11 @@ export interface RefreshSettings {
   readonly maxInFlight: number;
   readonly retryDelaySeconds: number;
   readonly eventRelayHoldSeconds: number;
+  /** How long before a grant ends its user is warned. */
+  readonly lapseWarningSeconds: number;
   readonly tokensAtRest: 'sealed' | 'plain';
   readonly steps: readonly ThresholdStep[];
+  readonly guards: GuardSettings;
 }
 
 export interface RefreshParts {
@@ -64,31 +72,46 @@ export async function refreshBatch(
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
     parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
   }
+  const watch = new ProviderWatch(parts, attempts);
+  const pacing = new Pacing(
+    {
+      database: parts.database,
+      providers: parts.providers,
+      logger: parts.logger,
+      callableMs: () => parts.remainingMs() - parts.settings.callTimeoutMs - commitReserveMs,
+    },
+    attempts,
+  );
   const store = new ResultStore(parts.database, {
     sealer: parts.sealer,
     tokensAtRest: parts.settings.tokensAtRest,
     steps: parts.settings.steps,
     eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
+    lapseWarningSeconds: parts.settings.lapseWarningSeconds,
+    waitingHoldSeconds: parts.settings.guards.circuitCooldownSeconds,
+    watch: (failures) => watch.watch(failures),
     remainingMs: parts.remainingMs,
   });
 
   const outcomes = new Map<string, { provider: string; refreshed: number; disconnected: number }>();
   for (const { provider } of attempts) outcomes.set(provider, { provider, refreshed: 0, disconnected: 0 });
   const notCalled: StartedAttempt[] = [];
+  const putOff: StartedAttempt[] = [];
   const events: { eventId: string; provider: string }[] = [];
   const queue = attempts.values();
   const worker = async (): Promise<void> => {
     for (const attempt of queue) {
-      if (!timeForACall(parts)) {
-        notCalled.push(attempt);
+      const turn = timeForACall(parts) ? await pacing.turn(attempt) : 'unlimited';
+      const result =
+        turn === 'none' || !timeForACall(parts)
+          ? noTimeLeft
+          : await refreshOne(parts, watch, store, attempt).catch((error) => lost(parts, attempt, error));
+      if (result === noTimeLeft) {
+        (turn === 'unlimited' ? notCalled : putOff).push(attempt);
+        watch.notCalled(attempt);
         continue;
       }
       const { provider } = attempt;
-      const result = await refreshOne(parts, store, attempt).catch((error) => lost(parts, attempt, error));
-      if (result === noTimeLeft) {
-        notCalled.push(attempt);
-        continue;
-      }
       const counts = outcomes.get(provider);
       if (counts && result.refreshed) counts.refreshed += 1;
       if (counts && result.disconnected) counts.disconnected += 1;
@@ -96,12 +119,31 @@ export async function refreshBatch(
     }
   };
   await Promise.all(Array.from({ length: Math.min(parts.settings.maxInFlight, attempts.length) }, worker));
+  await watch.settleProbes();
+  if (putOff.length > 0) await giveUp(parts, putOff);
   if (notCalled.length > 0) {
     parts.logger.warn('no time left for calls', { count: notCalled.length });
     await reopenClaims(parts.database, notCalled);
   }
   await writeDown(parts, [...outcomes.values()]);
   return { unfinished: notCalled.map(({ id }) => id), events };
+}
+
+/**
+ * The provider's limit leaves no room for them, and would not if their messages came again at once: the next scan
+ * claims them. If they cannot be given up, the hold of their attempt ends by itself, and a later scan does.
+ */
+async function giveUp(
+  { database, logger, metrics }: RefreshParts,
+  attempts: readonly StartedAttempt[],
+): Promise<void> {
+  for (const { provider } of attempts) metrics.count(metricNames.putOff, 1, { provider });
+  logger.info('put off by the limits of providers', { count: attempts.length });
+  try {
+    await giveUpClaims(database, attempts);
+  } catch (error) {
+    logger.warn('claims not given up', { count: attempts.length, cause: errorFields(error) });
+  }
 }
 
 /** For the success rate of each provider. It is worth neither a batch nor the time that its answer needs. */
@@ -153,19 +195,32 @@ interface AttemptResult {
 /** One attempt from the stored token to the committed result. */
 async function refreshOne(
   parts: RefreshParts,
+  watch: ProviderWatch,
   store: ResultStore,
   attempt: StartedAttempt,
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
   const { id: integrationId, provider } = attempt;
+  const { purpose, definition } = purposeOf(attempt, await parts.providers.get(provider));
+  if (purpose !== 'renew') {
+    watch.notCalled(attempt);
+    return seeToEnd(parts, store, attempt, {
+      decision: purpose,
+      providerName: definition?.displayName ?? provider,
+    });
+  }
   const obtained = await obtain(parts, attempt);
   if (obtained === noTimeLeft) return noTimeLeft;
   const { outcome, opened, providerName, receivedAtMs, callMs } = obtained;
+  watch.learned(attempt, outcome);
   if (callMs !== null) metrics.milliseconds(metricNames.callDuration, callMs, { provider });
   const durationMs = callMs === null ? null : Math.round(callMs);
 
   if (outcome.kind === 'refreshed') {
-    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs);
+    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
+      displayName: providerName,
+      refreshTokenLifetime: definition?.refreshTokenLifetime,
+    });
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
@@ -183,7 +238,7 @@ async function refreshOne(
       metrics.count(metricNames.prematureDisconnections, 1, { provider });
       logger.error('premature disconnection', { integrationId, provider });
     }
-    return { refreshed: applied, disconnected: false, eventId: null };
+    return { refreshed: applied, disconnected: false, eventId: committed.event_id };
   }
 
   // The provider refused our client: what we hold of it may be out of date.
@@ -211,7 +266,11 @@ async function refreshOne(
     consecutiveFailures: committed.consecutive_failures,
     consecutiveTransientFailures: committed.consecutive_transient_failures,
     disconnected: committed.disconnected,
-    retryInSeconds: Math.round(delaySeconds),
+    ...(committed.waiting && { waiting: true }),
+    ...(committed.held_back && { heldBack: true }),
+    retryInSeconds: Math.round(
+      committed.waiting ? Math.min(delaySeconds, settings.guards.circuitCooldownSeconds) : delaySeconds,
+    ),
     durationMs,
   };
   if (!applied) logger.info('result void', fields);
@@ -219,6 +278,38 @@ async function refreshOne(
   else logger.warn('refresh failed', fields);
   return { refreshed: false, disconnected: committed.disconnected, eventId: committed.event_id };
 }
+
+/**
+ * An attempt that calls nobody, as there is nothing to renew. It counts neither for the provider's success rate nor
+ * against it.
+ */
+async function seeToEnd(
+  parts: RefreshParts,
+  store: ResultStore,
+  attempt: StartedAttempt,
+  { decision, providerName }: { readonly decision: LapseDecision; readonly providerName: string },
+): Promise<AttemptResult> {
+  const { logger, metrics } = parts;
+  const { id: integrationId, provider } = attempt;
+  const committed = await store.recordLapse(attempt, decision, providerName);
+  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  const applied = committed.verdict === 'applied';
+  if (!applied) metrics.count(metricNames.superseded, 1, { provider });
+  logger.info(applied ? lapseMessages[decision] : 'result void', {
+    integrationId,
+    provider,
+    verdict: committed.verdict,
+    disconnected: committed.disconnected,
+    userTold: committed.event_id !== null,
+  });
+  return { refreshed: false, disconnected: false, eventId: committed.event_id };
+}
+
+const lapseMessages: Readonly<Record<LapseDecision, string>> = {
+  warn: 'access token ends soon',
+  end: 'access token ended',
+  keep: 'nothing to renew',
+};
 
 function lost(
   { logger, metrics }: RefreshParts,

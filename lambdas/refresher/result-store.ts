@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { before } from '../deadline.ts';
+import type { AttemptPurpose } from '../domain/lapse.ts';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
+import { type LapseResult, type RecordedLapse, recordLapses } from '../postgres/record-lapses.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
-import { type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
+import { type RefreshedResult, type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import { GroupCommit } from './group-commit.ts';
 
@@ -15,6 +18,14 @@ const retryPauseMs = 100;
 
 /** Kept for what follows the commits: giving back claims, publishing events, the metrics, the answer. */
 const closingMs = 1_500;
+
+/** How long a row rests of which nothing is renewed and nothing ends; its provider may be defined otherwise by then. */
+const restSeconds = 86_400;
+
+export type LapseDecision = Exclude<AttemptPurpose, 'renew'>;
+
+/** What a commit needs to know of a provider. */
+export type ProviderFacts = Pick<ProviderDefinition, 'displayName' | 'refreshTokenLifetime'>;
 
 /** The database did not take a result before the function's last moment. */
 export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly error: unknown };
@@ -26,6 +37,7 @@ export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly er
 export class ResultStore {
   readonly #refreshed: GroupCommit<SealedResult, StoredResult>;
   readonly #failed: GroupCommit<FailureOfAttempt, RecordedFailure>;
+  readonly #lapsed: GroupCommit<LapseOfAttempt, RecordedLapse>;
   readonly #sealer: Sealer;
   readonly #tokensAtRest: 'sealed' | 'plain';
   readonly #remainingMs: () => number;
@@ -37,6 +49,11 @@ export class ResultStore {
       readonly tokensAtRest: 'sealed' | 'plain';
       readonly steps: readonly ThresholdStep[];
       readonly eventRelayHoldSeconds: number;
+      /** How long before a grant ends its user is warned. */
+      readonly lapseWarningSeconds: number;
+      readonly waitingHoldSeconds: number;
+      /** Looks at a group of failures before it is committed. Never throws. */
+      readonly watch: (failures: readonly FailureOfAttempt[]) => Promise<void>;
       readonly remainingMs: () => number;
     },
   ) {
@@ -47,7 +64,7 @@ export class ResultStore {
     const mustSplit = (error: unknown) => sqlState(error) !== null;
     this.#refreshed = new GroupCommit(
       async (results) => {
-        const rows = await storeRefreshed(database, results.map(agedToNow));
+        const rows = await storeRefreshed(database, results.map(agedToNow), options);
         const stored = new Map(rows.map((row) => [row.id, row]));
         return results.map(({ attempt }) => stored.get(attempt.id) as StoredResult);
       },
@@ -55,9 +72,19 @@ export class ResultStore {
     );
     this.#failed = new GroupCommit(
       async (failures) => {
+        await options.watch(failures);
         const rows = await recordFailures(database, failures.map(asFailedResult), options);
         const recorded = new Map(rows.map((row) => [row.id, row]));
         return failures.map(({ attempt }) => recorded.get(attempt.id) as RecordedFailure);
+      },
+      { mustSplit },
+    );
+    this.#lapsed = new GroupCommit(
+      async (lapses) => {
+        const policy = { ...options, restSeconds };
+        const rows = await recordLapses(database, lapses.map(asLapseResult), policy);
+        const recorded = new Map(rows.map((row) => [row.id, row]));
+        return lapses.map(({ attempt }) => recorded.get(attempt.id) as RecordedLapse);
       },
       { mustSplit },
     );
@@ -72,6 +99,7 @@ export class ResultStore {
     used: { readonly opened: string; readonly current: boolean },
     tokens: RefreshedTokens,
     receivedAtMs: number,
+    provider: ProviderFacts,
   ): Promise<Committed<StoredResult>> {
     const accessTokenAtRest = this.#atRest(attempt.id, 'access_token', tokens.accessToken);
     const [accessToken, newRefreshToken] = await Promise.all([
@@ -84,7 +112,14 @@ export class ResultStore {
           : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? used.opened),
     ]);
     return this.#untilCommitted(() =>
-      this.#refreshed.commit({ attempt, tokens, accessToken, refreshToken: newRefreshToken, receivedAtMs }),
+      this.#refreshed.commit({
+        attempt,
+        tokens,
+        accessToken,
+        refreshToken: newRefreshToken,
+        receivedAtMs,
+        provider,
+      }),
     );
   }
 
@@ -94,6 +129,15 @@ export class ResultStore {
     details: { readonly providerName: string; readonly retryDelaySeconds: number },
   ): Promise<Committed<RecordedFailure>> {
     return this.#untilCommitted(() => this.#failed.commit({ attempt, failure, ...details }));
+  }
+
+  /** Of an attempt whose turn needs no call. */
+  async recordLapse(
+    attempt: StartedAttempt,
+    decision: LapseDecision,
+    providerName: string,
+  ): Promise<Committed<RecordedLapse>> {
+    return this.#untilCommitted(() => this.#lapsed.commit({ attempt, decision, providerName }));
   }
 
   #atRest(
@@ -138,17 +182,35 @@ interface SealedResult {
   readonly accessToken: string;
   readonly refreshToken: string;
   readonly receivedAtMs: number;
+  readonly provider: ProviderFacts;
 }
 
-interface FailureOfAttempt {
+/** A failure that waits for its commit. */
+export interface FailureOfAttempt {
   readonly attempt: StartedAttempt;
   readonly failure: Failure;
   readonly providerName: string;
   readonly retryDelaySeconds: number;
 }
 
+interface LapseOfAttempt {
+  readonly attempt: StartedAttempt;
+  readonly decision: LapseDecision;
+  readonly providerName: string;
+}
+
 /** Lifetimes run from the provider's answer, and the statement counts them from its own moment. */
-function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }: SealedResult) {
+function agedToNow({
+  attempt,
+  tokens,
+  accessToken,
+  refreshToken,
+  receivedAtMs,
+  provider,
+}: SealedResult): RefreshedResult {
+  const lifetime = provider.refreshTokenLifetime;
+  const refreshTokenLasts =
+    tokens.refreshTokenExpiresInSeconds ?? (lifetime?.from === 'refresh' ? lifetime.seconds : null);
   const ageSeconds = (performance.now() - receivedAtMs) / 1000;
   return {
     id: attempt.id,
@@ -157,10 +219,16 @@ function agedToNow({ attempt, tokens, accessToken, refreshToken, receivedAtMs }:
     accessToken,
     refreshToken,
     expiresInSeconds: tokens.expiresInSeconds - ageSeconds,
-    refreshTokenExpiresInSeconds:
-      tokens.refreshTokenExpiresInSeconds === null ? null : tokens.refreshTokenExpiresInSeconds - ageSeconds,
+    refreshTokenExpiresInSeconds: refreshTokenLasts === null ? null : refreshTokenLasts - ageSeconds,
+    authorizationLifetimeSeconds: lifetime?.from === 'authorization' ? lifetime.seconds : null,
     scope: tokens.scopes?.join(' ') ?? null,
+    kept: tokens.kept,
+    providerName: provider.displayName,
   };
+}
+
+function asLapseResult({ attempt, decision, providerName }: LapseOfAttempt): LapseResult {
+  return { id: attempt.id, usedToken: attempt.token, claim: attempt.claim, decision, providerName };
 }
 
 function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: FailureOfAttempt) {

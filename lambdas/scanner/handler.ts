@@ -17,8 +17,11 @@ const env = readEnv({
   thresholdQueueUrl: [scannerEnv.thresholdQueueUrl, z.url()],
   refreshWindowSeconds: [scannerEnv.refreshWindowSeconds, wholeNumber(1, 30 * 86_400)],
   claimHoldSeconds: [scannerEnv.claimHoldSeconds, wholeNumber(1, 86_400)],
+  lapseWarningSeconds: [scannerEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [scannerEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   successWindowSeconds: [scannerEnv.successWindowSeconds, wholeNumber(1, 86_400)],
+  circuitCooldownSeconds: [scannerEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
+  pacedSpreadSeconds: [scannerEnv.pacedSpreadSeconds, wholeNumber(1, 900)],
 });
 
 const logger = createLogger();

@@ -6,8 +6,10 @@ import { type ClaimedIntegration, claimDue } from '../postgres/claim-due.ts';
 import { claimOne } from '../postgres/claim-one.ts';
 import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
+import { countLapsing } from '../postgres/count-lapsing.ts';
 import type { Database } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
+import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
 import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
@@ -15,6 +17,16 @@ import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import type { Queue } from '../sqs/queue.ts';
+import { claimLapses } from './claim-lapses.ts';
+import {
+  apartFrom,
+  type ClaimedRow,
+  claimRuns,
+  type ProviderGuards,
+  probe,
+  readGuards,
+  reportGuards,
+} from './provider-guards.ts';
 import type { ScanRequest } from './request.ts';
 import { successRates } from './success-rate.ts';
 
@@ -26,8 +38,14 @@ export interface ScanParts {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
     readonly eventRelayHoldSeconds: number;
+    /** How long before its end an access token is seen to that no refresh token renews. */
+    readonly lapseWarningSeconds: number;
     /** How far back the success rate of a provider looks. */
     readonly successWindowSeconds: number;
+    /** How long a circuit is not probed again after a scan has claimed probes. */
+    readonly circuitCooldownSeconds: number;
+    /** Messages for a provider with a limit are spread over so much time; no more of its rows are claimed than fit in. */
+    readonly pacedSpreadSeconds: number;
   };
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -86,6 +104,7 @@ export async function scan(parts: ScanParts, request: ScanRequest): Promise<Scan
 async function scanOne(parts: ScanParts, id: string, { dryRun, verbose }: ScanRequest): Promise<ScanReport> {
   const { database, settings, logger } = parts;
   const claim = dryRun ? null : await claimOne(database, { id, holdSeconds: settings.claimHoldSeconds });
+  if (claim !== null) await letThrough(database, id);
   const found = dryRun ? await findClaimable(database, id) : claim;
   const enqueued = claim === null ? 0 : await enqueue(parts, [claim]);
   const claimed = found === null ? 0 : 1;
@@ -101,13 +120,23 @@ async function scanOne(parts: ScanParts, id: string, { dryRun, verbose }: ScanRe
   };
 }
 
-async function dryRun(
-  { database, settings }: ScanParts,
-  { provider, limit, verbose }: ScanRequest,
-): Promise<ScanReport> {
-  const window = { windowSeconds: settings.refreshWindowSeconds, provider };
+async function dryRun(parts: ScanParts, { provider, limit, verbose }: ScanRequest): Promise<ScanReport> {
+  const { database, settings } = parts;
+  const { open } = await readGuards(parts);
+  const window = {
+    windowSeconds: settings.refreshWindowSeconds,
+    provider,
+    excludedProviders: open.map((state) => state.provider),
+  };
   const due = await countDue(database, { ...window, limit: countLimit });
-  const claimed = Math.min(due, limit ?? due);
+  const lapsing = await countLapsing(database, {
+    leadSeconds: settings.lapseWarningSeconds,
+    windowSeconds: settings.refreshWindowSeconds,
+    provider,
+    excludedProviders: window.excludedProviders,
+    limit: countLimit,
+  });
+  const claimed = Math.min(due + lapsing, limit ?? due + lapsing);
   const listed = verbose
     ? await listDue(database, { ...window, limit: Math.min(limit ?? listLimit, listLimit) })
     : [];
@@ -116,59 +145,98 @@ async function dryRun(
     claimed,
     enqueued: 0,
     released: 0,
-    left: due - claimed,
+    left: Math.max(0, due - claimed),
     eventsRelayed: 0,
     ...(verbose && { integrations: listed.map(shown) }),
   };
 }
 
-async function claimAndEnqueue(
-  parts: ScanParts,
-  { provider, limit, verbose }: ScanRequest,
-): Promise<ScanReport> {
+async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<ScanReport> {
+  const { provider, limit, verbose } = request;
   const { database, settings, metrics, logger } = parts;
   const startedAtMs = performance.now();
+  const guards = await readGuards(parts);
+  reportGuards(guards, metrics);
   // Before anything is claimed: a measure of what the scans before have come to.
-  await unlessItFails(parts, 'measure', () => measure(parts));
+  await unlessItFails(parts, 'measure', () => measure(parts, guards));
   const eventsRelayed = await relay(parts);
   const totals = { claimed: 0, enqueued: 0, released: 0 };
-  const listed: ClaimedIntegration[] = [];
+  const listed: ClaimableIntegration[] = [];
   let oldestExpiredSeconds = 0;
-  let after: Date | null = null;
+  const most = limit ?? Number.POSITIVE_INFINITY;
+  const runs = claimRuns(guards, provider, settings.pacedSpreadSeconds);
   let exhausted = false;
   // Claiming the next chunk goes on while the messages of the one before are sent.
   let sending: Promise<void> = Promise.resolve();
+  const handOn = async (
+    chunk: readonly ClaimedRow[],
+    delaySeconds?: (index: number) => number,
+  ): Promise<void> => {
+    totals.claimed += chunk.length;
+    if (verbose) listed.push(...chunk.slice(0, listLimit - listed.length));
+    await sending;
+    sending = enqueue(parts, chunk, delaySeconds).then((sent) => {
+      totals.enqueued += sent;
+      totals.released += chunk.length - sent;
+    });
+    // Awaited above or below; until then its failure must not count as unhandled.
+    sending.catch(() => undefined);
+  };
   try {
-    while (!exhausted && totals.claimed < (limit ?? Number.POSITIVE_INFINITY)) {
-      if (parts.remainingMs() < reserveMs) break;
-      const wanted = Math.min(chunkSize, (limit ?? Number.POSITIVE_INFINITY) - totals.claimed);
-      const chunk = await claimDue(database, {
-        windowSeconds: settings.refreshWindowSeconds,
-        holdSeconds: settings.claimHoldSeconds,
-        provider,
-        after,
-        limit: wanted,
-      });
-      exhausted = chunk.length < wanted;
-      after = chunk.at(-1)?.expires_at ?? after;
-      totals.claimed += chunk.length;
-      oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
-      if (verbose) listed.push(...chunk.slice(0, listLimit - listed.length));
-      await sending;
-      sending = enqueue(parts, chunk).then((sent) => {
-        totals.enqueued += sent;
-        totals.released += chunk.length - sent;
-      });
-      // Awaited above or below; until then its failure must not count as unhandled.
-      sending.catch(() => undefined);
+    if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, request));
+    for (const run of runs) {
+      let after: Date | null = null;
+      let claimedInRun = 0;
+      exhausted = false;
+      while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
+        if (parts.remainingMs() < reserveMs) break;
+        const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
+        const chunk: ClaimedIntegration[] = await claimDue(database, {
+          windowSeconds: settings.refreshWindowSeconds,
+          holdSeconds: settings.claimHoldSeconds,
+          provider: run.provider,
+          excludedProviders: run.excludedProviders,
+          after,
+          limit: wanted,
+        });
+        exhausted = chunk.length < wanted;
+        after = chunk.at(-1)?.expires_at ?? after;
+        oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
+        const before = claimedInRun;
+        claimedInRun += chunk.length;
+        await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
+      }
     }
   } finally {
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
     await sending;
   }
+  const lapses = await claimLapses(
+    {
+      database,
+      settings,
+      timeLeft: () => parts.remainingMs() >= reserveMs,
+      enqueue: (claims) => enqueue(parts, claims),
+    },
+    {
+      provider,
+      excludedProviders: guards.open.map((state) => state.provider),
+      limit: limit === null ? null : Math.max(0, limit - totals.claimed),
+    },
+  );
+  totals.claimed += lapses.claimed.length;
+  totals.enqueued += lapses.enqueued;
+  totals.released += lapses.claimed.length - lapses.enqueued;
+  if (verbose) listed.push(...lapses.claimed.slice(0, listLimit - listed.length));
   const left = exhausted
     ? 0
-    : await countDue(database, { windowSeconds: settings.refreshWindowSeconds, provider, limit: countLimit });
+    : await countDue(database, {
+        windowSeconds: settings.refreshWindowSeconds,
+        provider,
+        // What waits for its provider is not this scan's debt.
+        excludedProviders: apartFrom(guards),
+        limit: countLimit,
+      });
 
   metrics.count(metricNames.claimed, totals.claimed);
   metrics.count(metricNames.enqueued, totals.enqueued);
@@ -202,7 +270,10 @@ async function claimAndEnqueue(
 type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;
 
 /** How fresh tokens are, and how well the refreshes of each provider go. */
-async function measure({ database, settings, metrics, logger }: ScanParts): Promise<void> {
+async function measure(
+  { database, settings, metrics, logger }: ScanParts,
+  { open }: ProviderGuards,
+): Promise<void> {
   const { connected, expired } = await measureTokens(database, measureLimits);
   metrics.measure(metricNames.connected, connected);
   metrics.measure(metricNames.expiredConnected, expired);
@@ -214,7 +285,8 @@ async function measure({ database, settings, metrics, logger }: ScanParts): Prom
     }),
   );
   for (const { provider, percent } of rates) metrics.measure(metricNames.successRate, percent, { provider });
-  const [lowest] = rates;
+  // An open circuit has an alarm of its own, and one outage is one alarm.
+  const lowest = rates.find((rate) => open.every(({ provider }) => provider !== rate.provider));
   if (lowest) metrics.measure(metricNames.lowestSuccessRate, lowest.percent);
   logger.info('measured', { connected, expired, lowestSuccessRate: lowest ?? null });
 }
@@ -240,11 +312,13 @@ async function unlessItFails(
 async function enqueue(
   { database, refreshQueue, logger }: ScanParts,
   chunk: readonly Claim[],
+  delaySeconds?: (index: number) => number,
 ): Promise<number> {
   const refused = await refreshQueue.send(
-    chunk.map(({ id, provider }) => ({
+    chunk.map(({ id, provider }, index) => ({
       body: { version: 1, integrationId: id, provider } satisfies RefreshMessage,
       groupId: provider,
+      ...(delaySeconds && { delaySeconds: delaySeconds(index) }),
     })),
   );
   if (refused.length > 0) {

@@ -16,6 +16,8 @@ export interface OutgoingMessage {
   readonly body: object;
   /** Groups messages for fair queueing, so that one slow group does not hold up the others. */
   readonly groupId: string;
+  /** Nobody receives it before: up to 900, SQS quota; at once by default. */
+  readonly delaySeconds?: number;
 }
 
 /** One SQS queue. */
@@ -33,12 +35,13 @@ export class Queue {
   /** Sends all messages, several batches at a time. Returns the indexes of those that were not accepted. */
   async send(messages: readonly OutgoingMessage[]): Promise<number[]> {
     const batches: SendMessageBatchRequestEntry[][] = [];
-    for (const [index, { body, groupId }] of messages.entries()) {
+    for (const [index, { body, groupId, delaySeconds }] of messages.entries()) {
       if (index % batchSize === 0) batches.push([]);
       batches.at(-1)?.push({
         Id: String(index),
         MessageBody: asciiJson(body),
         MessageGroupId: messageGroupId(groupId),
+        ...(delaySeconds !== undefined && { DelaySeconds: delaySeconds }),
       });
     }
     const refused: number[] = [];

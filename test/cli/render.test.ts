@@ -178,13 +178,14 @@ describe('refresh', () => {
       'not_connected',
       /\(invalid_grant\)/,
     ],
-    [{ refreshToken: 'absent' as const }, 'no_refresh_token', /no refresh token/],
+    [{ refreshToken: 'absent' as const, accessToken: 'absent' as const }, 'no_token', /no token/],
   ])('cannot be asked for: %j', (overrides, code, text) => {
     expect(obstacleTo(integration(overrides))).toEqual({ code, message: expect.stringMatching(text) });
   });
 
   test('can be asked for whatever else holds', () => {
     expect(obstacleTo(integration({ heldUntil: at(60), consecutiveFailures: 2 }))).toBeNull();
+    expect(obstacleTo(integration({ refreshToken: 'absent' }))).toBeNull();
   });
 
   test.each([
@@ -228,6 +229,12 @@ describe('refresh', () => {
       'disconnected',
       /disconnected now \(invalid_grant\)/,
     ],
+    [
+      { status: 'needs_reauthorization', disconnectReason: 'access_token_ended' },
+      'disconnected',
+      /has ended and nothing renews it/,
+    ],
+    [{ refreshToken: 'absent' as const, heldUntil: null }, 'not_applied', /found nothing to renew/],
     [{ status: 'disconnected' }, 'not_applied', /somebody changed it/],
     [{ heldUntil: at(300) }, 'not_applied', /our own fault/],
   ])('ended: %j', (overrides, code, text) => {

@@ -79,7 +79,10 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.refreshWindowSeconds]: '600',
     [scannerEnv.claimHoldSeconds]: '270',
     [scannerEnv.eventRelayHoldSeconds]: '360',
+    [scannerEnv.lapseWarningSeconds]: '604800',
     [scannerEnv.successWindowSeconds]: '1800',
+    [scannerEnv.circuitCooldownSeconds]: '150',
+    [scannerEnv.pacedSpreadSeconds]: '240',
   },
   refresher: {
     [databaseEnv.source]: 'database',
@@ -93,10 +96,16 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.maxInFlight]: '100',
     [refresherEnv.retryDelaySeconds]: '300',
     [refresherEnv.eventRelayHoldSeconds]: '360',
+    [refresherEnv.lapseWarningSeconds]: '604800',
     [refresherEnv.warningThreshold]: '2',
     [refresherEnv.disconnectThreshold]: '3',
     [refresherEnv.rateLimitThreshold]: '5',
     [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
+    [refresherEnv.circuitWindowSeconds]: '300',
+    [refresherEnv.circuitCooldownSeconds]: '150',
+    [refresherEnv.massRefusalWindowSeconds]: '900',
+    [refresherEnv.failureMemorySeconds]: '2100',
+    [refresherEnv.disconnectionHoldSeconds]: '43200',
   },
   notifier: {
     [databaseEnv.source]: 'database',
@@ -687,6 +696,168 @@ describe('the notifier', () => {
     message.Records[0]!.receiptHandle = received!.ReceiptHandle;
     expect(failedOf(await (await load('notifier'))(message, context(100)))).toEqual(['message-0']);
     expect((await receive()).Messages).toHaveLength(1);
+  });
+});
+
+describe('a grant that ends by itself', () => {
+  const days = (count: number) => new Date(Date.now() + count * 86_400_000);
+  const addressOf = (userId: string) => `${userId}@example.com`;
+
+  async function connected(overrides: Parameters<TestDatabase['insertIntegration']>[0]) {
+    const row = await db.insertIntegration({ created_at: days(-60), ...overrides });
+    await db.sql('CREATE TABLE IF NOT EXISTS people (id uuid, email text, name text)');
+    await db.sql('CREATE OR REPLACE VIEW evergrant.users AS SELECT id, email, name FROM people');
+    await db.sql('INSERT INTO people VALUES ($1, $2, $3)', [row.user_id, addressOf(row.user_id!), 'Ada']);
+    return row;
+  }
+
+  /** A scan, and everything that comes of it; each message arrives twice at once, and once more later. */
+  async function round() {
+    sqs.purgeAll();
+    for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+    await (await load('scanner'))({}, context());
+    const asked = bodiesOn('refresh');
+    const refresh = await load('refresher');
+    expect(failedOf(await refresh(sqsEvent(...asked, ...asked), context()))).toEqual([]);
+    expect(failedOf(await refresh(sqsEvent(...asked), context()))).toEqual([]);
+    const events = bodiesOn('threshold');
+    const notify = await load('notifier');
+    for (let i = 0; i < 2; i += 1) {
+      expect(failedOf(await notify(sqsEvent(...events, ...events), context()))).toEqual([]);
+    }
+    return asked.length;
+  }
+
+  const toldInApp = (userId: string | null) =>
+    db.sql<{ type: string; title: string; message: string; metadata: Record<string, unknown> }>(
+      'SELECT type, title, message, metadata FROM notifications WHERE user_id = $1 ORDER BY created_at',
+      [userId],
+    );
+  const inboxOf = async (userId: string) =>
+    (await email.list()).filter(({ destination }) => destination.to.includes(addressOf(userId)));
+
+  it('without a refresh token is told of once before, and disconnected once', async () => {
+    const row = await connected({ refresh_token: null, expiresIn: 3 * 86_400 });
+    for (let i = 0; i < 3; i += 1) expect(await round()).toBe(i === 0 ? 1 : 0);
+    expect(await db.integration(row.id)).toMatchObject({
+      status: 'connected',
+      access_token: row.access_token,
+    });
+    const [warning, ...more] = await toldInApp(row.user_id);
+    expect(more).toEqual([]);
+    expect(warning).toMatchObject({
+      type: 'integration_warning',
+      metadata: { code: 'access_token_ends', lapses_at: row.expires_at!.toISOString() },
+    });
+    expect(warning!.title).toMatch(/^Acme Calendar needs you to sign in again by \d+ \w+$/);
+    expect(await inboxOf(row.user_id!)).toEqual([]);
+
+    await db.sql(
+      `UPDATE integrations SET expires_at = t.at, lapse_warned_for = t.at FROM (SELECT now() AS at) AS t`,
+    );
+    for (let i = 0; i < 3; i += 1) expect(await round()).toBe(i === 0 ? 1 : 0);
+    expect(await db.integration(row.id)).toMatchObject({
+      status: 'needs_reauthorization',
+      disconnect_reason: 'access_token_ended',
+      consecutive_failures: 0,
+    });
+    expect((await toldInApp(row.user_id)).map(({ type }) => type)).toEqual([
+      'integration_warning',
+      'integration_disconnected',
+    ]);
+    const [mail, ...others] = await inboxOf(row.user_id!);
+    expect(others).toEqual([]);
+    expect(mail!.subject).toBe('Your Acme Calendar connection to Acme Flows has ended');
+    expect(endpoint.calls).toEqual([]);
+  });
+
+  it('without a refresh token is left alone while our secret cannot be read', async () => {
+    secrets.put('providers/acme', 'not a client');
+    const row = await connected({ refresh_token: null, expiresIn: -60 });
+    expect(await round()).toBe(1);
+    expect(await db.integration(row.id)).toMatchObject({ status: 'connected', consecutive_failures: 0 });
+    expect(await toldInApp(row.user_id)).toEqual([]);
+  });
+
+  it('and that an access token renews is renewed in time', async () => {
+    secrets.put('providers/acme', {
+      clientId: 'us',
+      clientSecret: 'x',
+      provider: {
+        displayName: 'Acme Calendar',
+        tokenEndpoint: endpoint.url,
+        renewal: 'access_token',
+        tokenParameter: 'access_token',
+      },
+    });
+    endpoint.answer = () => granted({ expires_in: 60 * 86_400 });
+    const row = await connected({ refresh_token: null, expiresIn: 5 * 86_400 });
+    for (let i = 0; i < 2; i += 1) expect(await round()).toBe(i === 0 ? 1 : 0);
+    expect(endpoint.calls.map(({ parameters }) => parameters.get('access_token'))).toEqual(['access-1']);
+    const after = await db.integration(row.id);
+    expect(after).toMatchObject({ status: 'connected', refresh_token: null });
+    expect(after.expires_at!.getTime()).toBeGreaterThan(days(59).getTime());
+    expect(await toldInApp(row.user_id)).toEqual([]);
+  });
+
+  it('and that refreshing extends is refreshed before, whatever the access token', async () => {
+    endpoint.answer = () => granted({ refresh_token: 'new', refresh_token_expires_in: 90 * 86_400 });
+    const row = await connected({ expiresIn: 30 * 86_400, refresh_token_expires_at: days(0.5) });
+    for (let i = 0; i < 2; i += 1) expect(await round()).toBe(i === 0 ? 1 : 0);
+    const after = await db.integration(row.id);
+    expect(after.refresh_token_expires_at!.getTime()).toBeGreaterThan(days(89).getTime());
+    expect(await toldInApp(row.user_id)).toEqual([]);
+  });
+
+  it('and that only the user extends is told of once, with the refresh that comes before', async () => {
+    secrets.put('providers/acme', {
+      clientId: 'us',
+      clientSecret: 'x',
+      provider: {
+        displayName: 'Acme Calendar',
+        tokenEndpoint: endpoint.url,
+        refreshTokenLifetime: { seconds: 64 * 86_400, from: 'authorization' },
+        keptFields: ['instance_url'],
+      },
+    });
+    endpoint.answer = () => granted({ instance_url: 'https://eu1.acme.example' });
+    const row = await connected({ expiresIn: 60, metadata: { mine: 1 } });
+    for (let i = 0; i < 2; i += 1) {
+      expect(await round()).toBe(1);
+      await db.sql(`UPDATE integrations SET expires_at = now() + interval '1 minute'`);
+    }
+    const after = await db.integration(row.id);
+    expect(after.metadata).toEqual({ mine: 1, instance_url: 'https://eu1.acme.example' });
+    expect(after.refresh_token_expires_at!.getTime()).toBeCloseTo(days(4).getTime(), -5);
+    expect(await toldInApp(row.user_id)).toMatchObject([
+      { type: 'integration_warning', metadata: { code: 'refresh_token_ends' } },
+    ]);
+    expect(await inboxOf(row.user_id!)).toEqual([]);
+  });
+
+  it('stays connected where nothing ends, and rests', async () => {
+    const row = await connected({ provider: 'stripe', refresh_token: null, expiresIn: -60 });
+    for (let i = 0; i < 2; i += 1) expect(await round()).toBe(i === 0 ? 1 : 0);
+    expect(await db.integration(row.id)).toMatchObject({ status: 'connected' });
+    expect(await toldInApp(row.user_id)).toEqual([]);
+  });
+
+  it('before the installation is nobody’s news', async () => {
+    const row = await connected({ refresh_token: null, expiresIn: -86_400 });
+    expect(await round()).toBe(1);
+    expect(await db.integration(row.id)).toMatchObject({ status: 'needs_reauthorization' });
+    expect(await toldInApp(row.user_id)).toEqual([]);
+  });
+
+  it('is counted by a dry run', async () => {
+    await connected({ refresh_token: null, expiresIn: 86_400 });
+    await connected({ refresh_token_expires_at: days(0.5), expiresIn: 86_400 });
+    await connected({ expiresIn: 60 });
+    const scan = await load('scanner');
+    expect(await scan({ dryRun: true }, context())).toMatchObject({ claimed: 3, left: 0 });
+    expect(await scan({ dryRun: true, limit: 2 }, context())).toMatchObject({ claimed: 2, left: 0 });
+    expect(await scan({ limit: 2, verbose: true }, context())).toMatchObject({ claimed: 2, enqueued: 2 });
+    expect(await scan({}, context())).toMatchObject({ claimed: 1, enqueued: 1 });
   });
 });
 

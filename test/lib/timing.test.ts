@@ -64,6 +64,34 @@ describe('whatever is set', () => {
     });
   });
 
+  it('an open circuit can be probed at each scan, and no row behind it stays held beyond the next', () => {
+    always((timing, { scanIntervalMinutes, callTimeoutSeconds }) => {
+      expect(timing.circuitCooldown).toBeGreaterThan(0);
+      // Probes fail by the time-out of their calls, and the cool-down is counted from there.
+      if (callTimeoutSeconds <= 10) {
+        expect(timing.circuitCooldown + callTimeoutSeconds + 7).toBeLessThan(scanIntervalMinutes * 60);
+      }
+      expect(timing.circuitWindow).toBe(scanIntervalMinutes * 60);
+    });
+  });
+
+  it('whoever goes on failing has failed within memory before either window', () => {
+    always((timing, { scanIntervalMinutes }) => {
+      const longestPause = 1.5 * timing.retryDelay + scanIntervalMinutes * 60;
+      const longestWindow = Math.max(timing.circuitWindow, timing.massRefusalWindow);
+      expect(timing.failureMemory).toBeGreaterThan(longestWindow + longestPause);
+      expect(timing.massRefusalWindow).toBeGreaterThanOrEqual(900);
+    });
+  });
+
+  it('messages for a provider with a limit arrive before their claims lapse, and SQS takes their delay', () => {
+    always((timing) => {
+      expect(timing.pacedSpread).toBeLessThan(timing.claimHold);
+      expect(timing.pacedSpread).toBeLessThanOrEqual(900);
+      expect(timing.pacedSpread).toBeGreaterThan(0);
+    });
+  });
+
   it('a refresher has time for a call, its commit and its start', () => {
     always((timing, { callTimeoutSeconds }) => {
       // The refresher keeps seven seconds back from every call.

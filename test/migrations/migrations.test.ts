@@ -44,6 +44,8 @@ const all = [
   '0004_indexes',
   '0005_threshold_events',
   '0006_measures',
+  '0007_provider_guards_and_lapses',
+  '0008_lapse_indexes',
 ];
 
 const everyRow = async (db: TestDatabase, table: string) =>
@@ -177,6 +179,7 @@ describe('a product’s database', () => {
     'disconnected_grant',
     'grant_connected_since',
     'failure_warned_at',
+    'lapse_warned_for',
     'event_id',
   ];
   const withoutOurs = (catalog: TableCatalog): TableCatalog => ({
@@ -285,6 +288,40 @@ describe('a product’s database', () => {
     expect([await catalogOf(db, 'notifications'), await everyRow(db, 'notifications')]).toEqual(before);
   });
 
+  it('may have its status in an enum and its metadata in json', async () => {
+    const db = await brownfield();
+    await db.sql('DROP VIEW connected');
+    await db.sql('DROP INDEX integrations_by_expiry');
+    await db.sql(
+      `CREATE TYPE connection AS ENUM ('connected', 'needs_reauthorization', 'disconnected', 'paused', 'error')`,
+    );
+    await db.sql(
+      `ALTER TABLE integrations ALTER COLUMN metadata DROP DEFAULT, ALTER COLUMN status DROP DEFAULT,
+         ALTER COLUMN status TYPE connection USING status::connection, ALTER COLUMN metadata TYPE json`,
+    );
+    const before = [await catalogOf(db, 'integrations'), await everyRow(db, 'integrations')];
+    await up(db);
+    const { indexes } = await catalogOf(db, 'integrations');
+    expect(indexes.filter((line) => line.includes(' evergrant_'))).toHaveLength(3);
+    await down(db);
+    expect([await catalogOf(db, 'integrations'), await everyRow(db, 'integrations')]).toEqual(before);
+  });
+
+  it('gets metadata where it has none, and keeps what stands in it on the way down', async () => {
+    const db = await brownfield();
+    await db.sql('DROP VIEW connected');
+    await db.sql('ALTER TABLE integrations DROP COLUMN metadata');
+    await up(db);
+    await db.sql(`UPDATE integrations SET metadata = '{"instance_url": "https://eu1.acme.example"}'`);
+    const rows = async () =>
+      (await everyRow(db, 'integrations')).map(({ id, metadata }) => ({ id, metadata }));
+    const before = await rows();
+    await down(db);
+    expect(await rows()).toEqual(before);
+    await up(db);
+    expect(await rows()).toEqual(before);
+  });
+
   it('goes up without the old constraint as well', async () => {
     const db = await brownfield();
     await db.sql('ALTER TABLE notifications DROP CONSTRAINT notifications_type_check');
@@ -338,7 +375,11 @@ describe('the outbox', () => {
   it('keeps what it remembers of disconnections, and so do the records of scans and outcomes', async () => {
     const db = await emptyDatabase();
     await up(db);
-    await db.insertEvent({ connected_since: new Date(1_000), warned_at: new Date(2_000) });
+    await db.insertEvent({
+      connected_since: new Date(1_000),
+      warned_at: new Date(2_000),
+      lapses_at: new Date(3_000),
+    });
     await db.sql(`INSERT INTO evergrant.scans VALUES (now(), 1, 2, 3, 4, 5, 6, 7)`);
     await db.sql(
       `INSERT INTO evergrant.refresh_outcomes (provider, refreshed, disconnected) VALUES ('acme', 8, 9)`,
@@ -367,6 +408,51 @@ describe('the outbox', () => {
     expect(
       await db.sql('SELECT disconnected_grant, grant_connected_since, failure_warned_at FROM integrations'),
     ).toEqual([{ disconnected_grant: null, grant_connected_since: null, failure_warned_at: null }]);
+  });
+
+  it('keeps what is known of providers and what failed lately, through going down and up twice', async () => {
+    const db = await emptyDatabase();
+    await up(db);
+    await db.sql(
+      `INSERT INTO evergrant.provider_states (provider, circuit_open, circuit_cause, circuit_probe_at, circuit_probes)
+       VALUES ('acme', true, 'by_hand', 'infinity', ARRAY[gen_random_uuid()])`,
+    );
+    await db.sql(
+      `INSERT INTO evergrant.recent_failures (provider, integration_id, failure_class, code)
+       VALUES ('acme', gen_random_uuid(), 'transient', 'timeout')`,
+    );
+    const everything = async () => [
+      await db.sql('SELECT * FROM evergrant.provider_states'),
+      await db.sql('SELECT * FROM evergrant.recent_failures'),
+      await catalogOf(db, 'evergrant.provider_states'),
+      await catalogOf(db, 'evergrant.recent_failures'),
+    ];
+    const before = await everything();
+    for (let round = 0; round < 2; round += 1) {
+      await down(db);
+      expect(await db.sql(`SELECT to_regclass('evergrant.provider_states') AS t`)).toEqual([{ t: null }]);
+      await up(db);
+      expect(await everything()).toEqual(before);
+    }
+  });
+
+  it('knows when it was installed, once, and anew after going down', async () => {
+    const db = await emptyDatabase();
+    const installedAt = async () => {
+      const rows = await db.sql<{ installed_at: Date }>('SELECT installed_at FROM evergrant.installation');
+      expect(rows).toHaveLength(1);
+      return rows[0]!.installed_at.getTime();
+    };
+    await up(db);
+    const first = await installedAt();
+    await up(db);
+    expect(await installedAt()).toBe(first);
+    await expect(db.sql('INSERT INTO evergrant.installation VALUES (now())')).rejects.toMatchObject({
+      code: '23505',
+    });
+    await down(db);
+    await up(db);
+    expect(await installedAt()).toBeGreaterThan(first);
   });
 
   it('keeps the operator’s view of the users', async () => {
@@ -463,14 +549,17 @@ describe('a migration that fails', () => {
   });
 
   it.each([
-    ['up', 'evergrant.threshold_events'],
-    ['down', 'evergrant.scans'],
+    ['up', '0006_measures', 'evergrant.threshold_events'],
+    ['down', '0006_measures', 'evergrant.scans'],
+    ['up', '0007_provider_guards_and_lapses', 'evergrant.threshold_events'],
+    ['down', '0007_provider_guards_and_lapses', 'evergrant.provider_states'],
+    ['down', '0007_provider_guards_and_lapses', 'evergrant.installation'],
   ] as const)(
-    'does not keep the product waiting for a table of its own that is held (%s)',
-    async (direction, held) => {
+    'does not keep the product waiting for a table of its own that is held (%s %s, %s)',
+    async (direction, name, held) => {
       const db = await emptyDatabase();
       await up(db);
-      if (direction === 'up') await down(db, 1);
+      await down(db, all.length - all.indexOf(name) - (direction === 'up' ? 0 : 1));
       await db.inTransaction(async (reader) => {
         await reader.query(`SELECT FROM ${held}`);
         const startedAtMs = performance.now();
@@ -482,7 +571,7 @@ describe('a migration that fails', () => {
         expect(performance.now() - startedAtMs).toBeLessThan(5_000);
         expect(await migrating).toBeInstanceOf(MigrationFailed);
       });
-      expect((await run(db, direction, 1)).ran).toEqual(['0006_measures']);
+      expect((await run(db, direction, 1)).ran).toEqual([name]);
     },
   );
 

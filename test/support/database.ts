@@ -33,6 +33,7 @@ export interface IntegrationRow {
   disconnected_grant: Buffer | null;
   grant_connected_since: Date | null;
   failure_warned_at: Date | null;
+  lapse_warned_for: Date | null;
 }
 
 /** A row of the outbox. */
@@ -56,6 +57,7 @@ export interface EventRow {
   handled_at: Date | null;
   connected_since: Date | null;
   warned_at: Date | null;
+  lapses_at: Date | null;
 }
 
 export type IntegrationOverrides = Partial<Omit<IntegrationRow, 'expires_at' | 'refresh_held_until'>> & {
@@ -173,7 +175,8 @@ export async function testDatabase({ empty = false } = {}): Promise<TestDatabase
       ]),
     clear: async () =>
       void (await sql(
-        'TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes',
+        `TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes,
+           evergrant.provider_states, evergrant.recent_failures`,
       )),
     async end() {
       await Promise.all(connections.map((each) => each.end()));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { failureCodes } from '../../../lambdas/domain/failure-codes.ts';
 import type { EmailKind, NotificationType } from '../../../lambdas/domain/policy.ts';
 import type { Told } from '../../../lambdas/notifier/copy.ts';
 import {
@@ -21,6 +22,8 @@ const told: Told = {
   providerName: 'Google Calendar',
   userName: 'Ada Lovelace',
   productName: 'Acme Flows',
+  code: 'invalid_grant',
+  lapsesAt: null,
   reconnectUrl: 'https://app.acme.example/integrations?reconnect=8d3c2f54-1b7a-4c52-9a58-3c1f2f0b9f11',
 };
 const anyString = fc.string({ unit: 'binary', maxLength: 300 });
@@ -118,6 +121,77 @@ describe('emailCopy', () => {
         expect(greetingFor(before + piece + after)).toBe('Hello,');
       }),
     );
+  });
+});
+
+describe('a connection that ends by itself', () => {
+  const ends = (code: string): Told => ({ ...told, code, lapsesAt: new Date('2026-12-03T23:30:00Z') });
+
+  it('is announced with its day', () => {
+    expect(notificationCopy('integration_warning', ends('access_token_ends'))).toEqual({
+      title: 'Google Calendar needs you to sign in again by 3 December',
+      message:
+        'Google Calendar gives access to your account for a limited time. Your connection ends on Thursday, 3 December 2026. Reconnect before then, and nothing stops.',
+      actionLabel: 'Reconnect',
+      actionUrl: told.reconnectUrl,
+    });
+    const copy = notificationCopy('integration_warning', ends('refresh_token_ends'));
+    expect(copy.title).toBe('Google Calendar needs you to sign in again by 3 December');
+    expect(copy.message).toContain('wants you to sign in again from time to time');
+  });
+
+  it('is told of as ended, and not as refused', () => {
+    const { message } = notificationCopy('integration_disconnected', ends('access_token_ended'));
+    expect(message).toContain('come to its end');
+    const { subject, paragraphs } = emailCopy('disconnected', ends('access_token_ended'));
+    expect(subject).toBe('Your Google Calendar connection to Acme Flows has ended');
+    const body = paragraphs.join(' ');
+    expect(body).toContain('Nobody took the access away');
+    expect(body).not.toMatch(/refused|trying/);
+  });
+});
+
+describe('a reason that is known', () => {
+  const because: Told = { ...told, code: 'password_changed' };
+
+  it('stands in the notification and in the email', () => {
+    const reason = 'Your Google Calendar password changed';
+    expect(notificationCopy('integration_warning', because).message).toContain(reason);
+    expect(notificationCopy('integration_disconnected', because).message).toContain(reason);
+    for (const kind of kinds) expect(emailCopy(kind, because).paragraphs.join(' ')).toContain(reason);
+    expect(emailCopy('reconnect', because).paragraphs.join(' ')).not.toContain('Common reasons');
+  });
+
+  it.each(['grant_refused', 'timeout', 'invalid_client', 'a_rule_of_the_operator', '__proto__'])(
+    'is none in %s, which tells the user nothing',
+    (code) => {
+      for (const type of types) {
+        expect(notificationCopy(type, { ...told, code })).toEqual(notificationCopy(type, told));
+      }
+      for (const kind of kinds) expect(emailCopy(kind, { ...told, code })).toEqual(emailCopy(kind, told));
+    },
+  );
+});
+
+describe('every code', () => {
+  const longest = { providerName: 'P'.repeat(60), productName: 'Q'.repeat(60) };
+  const all = Object.keys(failureCodes).flatMap((code) =>
+    [null, new Date('2026-09-30T00:00:00Z')].map((lapsesAt) => ({ ...told, ...longest, code, lapsesAt })),
+  );
+
+  it('gives texts that are calm, free of jargon, and fit a product’s columns', () => {
+    for (const given of all) {
+      for (const text of wordsOf(given)) {
+        expect(text).not.toMatch(/token|oauth|grant|integration|credential|refresh|invalid|[!{}]/i);
+        expect([...text].length, text).toBeLessThanOrEqual(400);
+      }
+      for (const type of types) {
+        const { title, message } = notificationCopy(type, given);
+        expect([...title].length, title).toBeLessThanOrEqual(100);
+        expect([...message].length, message).toBeLessThanOrEqual(255);
+        expect(message).not.toBe('');
+      }
+    }
   });
 });
 

@@ -12,6 +12,8 @@ const told: Told = {
   providerName: 'Google Calendar',
   userName: 'Ada Lovelace',
   productName: 'Acme Flows',
+  code: 'invalid_grant',
+  lapsesAt: null,
   reconnectUrl: url,
 };
 const copy = emailCopy('reconnect', told);

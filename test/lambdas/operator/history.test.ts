@@ -125,6 +125,27 @@ describe('the history of an integration', () => {
     expect(limited).toContain('Published again once');
   });
 
+  it('says of a grant that ends by itself when it does', async () => {
+    const { id, user_id } = await db.insertIntegration({ created_at: at(0) });
+    const event = (overrides: Parameters<TestDatabase['insertEvent']>[0]) =>
+      db.insertEvent({ integration_id: id, user_id: user_id!, lapses_at: at(30), ...overrides });
+    await event({ created_at: at(1), failure_code: 'refresh_token_ends' });
+    await event({ created_at: at(2), failure_code: 'access_token_ends' });
+    await event({
+      created_at: at(3),
+      failure_code: 'access_token_ended',
+      notification_type: 'integration_disconnected',
+      email_kind: 'disconnected',
+    });
+    const { entries } = await ask(id);
+    expect(entries.map(({ what }) => what)).toEqual(['connected', 'warned', 'warned', 'disconnected']);
+    expect(entries.slice(1).map(({ detail }) => detail.split('. ')[0])).toEqual([
+      'The refresh token ends by itself at 2026-05-01T10:30:00.000Z, and only the user can renew it (refresh_token_ends)',
+      'The access token ends by itself at 2026-05-01T10:30:00.000Z, and only the user can renew it (access_token_ends)',
+      'The access token ended by itself at 2026-05-01T10:30:00.000Z, and only the user can renew it (access_token_ended)',
+    ]);
+  });
+
   it.each([
     ['no_sender', /no sender/],
     ['MessageRejected', /refused by SES \(MessageRejected\)/],

@@ -89,6 +89,10 @@ it('every statement is among those that a server is asked to plan, but for those
     'iam-password',
     'rds-authorities',
     'failing-rows',
+    'grant-token',
+    'lapsing-rows',
+    'metadata-object',
+    'provider-state',
     'relation-oid',
   ];
   const aboutTheCatalog = [

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FunctionDatabase } from '../../../lambdas/database-access.ts';
 import { migrate } from '../../../lambdas/migrator/migrate.ts';
+import { neededRelations } from '../../../lambdas/operator/needed-schema.ts';
 import type { Check } from '../../../lambdas/operator/reports.ts';
 import type { VerifyParts } from '../../../lambdas/operator/topic.ts';
 import { verify } from '../../../lambdas/operator/verify.ts';
@@ -196,7 +197,7 @@ describe('what is broken in the schema is named:', () => {
       secrets.put('database', { url: empty.url });
       const checks = await run();
       expect(of(checks, 'schema_version')[0]!.found).toContain(migrationNames.join(', '));
-      expect(of(checks, 'tables')).toHaveLength(6);
+      expect(of(checks, 'tables')).toHaveLength(neededRelations.length);
       expect(of(checks, 'statements')[0]!.state).toBe('failed');
       expect(of(checks, 'never_refreshed')[0]).toMatchObject({ state: 'not_checked' });
       expect(of(checks, 'never_refreshed')[0]!.found).toContain('42P01');
@@ -670,7 +671,7 @@ describe('what goes on', () => {
     ]);
   });
 
-  it('leaves out integrations that nobody can refresh, or finds', async () => {
+  it('names integrations that only their users can renew, and that nobody finds', async () => {
     const [user] = await db.sql<{ id: string }>('SELECT id FROM people');
     const insert = (overrides: object) => db.insertIntegration({ user_id: user!.id, ...overrides });
     await insert({ refresh_token: null, expiresIn: null });
@@ -682,7 +683,9 @@ describe('what goes on', () => {
     const checks = await run();
     expect(notWell(checks)).toEqual(['never_refreshed warning']);
     expect(of(checks, 'never_refreshed').map(({ found }) => found)).toEqual([
-      expect.stringContaining('2 connected integrations with a token that expires and no refresh token'),
+      expect.stringContaining(
+        '2 connected integrations with an access token that expires and no refresh token',
+      ),
       expect.stringContaining('1 connected integration with a refresh token and no expires_at'),
     ]);
   });

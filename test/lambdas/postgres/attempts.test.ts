@@ -25,7 +25,16 @@ describe('starting an attempt', () => {
     const row = await db.insertIntegration();
     await claim();
     expect(await start([row.id])).toEqual([
-      { id: row.id, provider: 'acme', refresh_token: row.refresh_token, claim: '1' },
+      {
+        id: row.id,
+        provider: 'acme',
+        token: row.refresh_token,
+        token_column: 'refresh_token',
+        claim: '1',
+        variables: null,
+        probe: false,
+        expires_in_seconds: expect.closeTo(60, 0),
+      },
     ]);
     expect(await start([row.id])).toEqual([]);
     const after = await db.integration(row.id);
@@ -76,13 +85,14 @@ describe('starting an attempt', () => {
     ['the user disconnected', { status: 'disconnected' }],
     ['it waits for the user', { status: 'needs_reauthorization' }],
     ['its status is unknown to us', { status: 'paused' }],
-    ['the refresh token is gone', { refresh_token: null }],
-    ['the refresh token is empty', { refresh_token: '' }],
+    ['the tokens are gone', { refresh_token: null, access_token: null }],
+    ['the tokens are empty', { refresh_token: '', access_token: '' }],
   ])('does not happen when %s after the claim', async (_, change) => {
     const row = await db.insertIntegration();
     await claim();
-    const [[column, value] = ['', '']] = Object.entries(change);
-    await db.sql(`UPDATE integrations SET ${column} = $2 WHERE id = $1`, [row.id, value]);
+    for (const [column, value] of Object.entries(change)) {
+      await db.sql(`UPDATE integrations SET ${column} = $2 WHERE id = $1`, [row.id, value]);
+    }
     const before = await db.integration(row.id);
     expect(await start([row.id])).toEqual([]);
     expect(await db.integration(row.id)).toEqual(before);
@@ -92,7 +102,76 @@ describe('starting an attempt', () => {
     const row = await db.insertIntegration();
     await claim();
     await db.sql(`UPDATE integrations SET refresh_token = 'new' WHERE id = $1`, [row.id]);
-    expect(await start([row.id])).toMatchObject([{ refresh_token: 'new' }]);
+    expect(await start([row.id])).toMatchObject([{ token: 'new', token_column: 'refresh_token' }]);
+  });
+
+  it.each([[null], ['']])('loads the access token where the refresh token is %j', async (none) => {
+    const row = await db.insertIntegration({ refresh_token: none, refresh_claim_open: true });
+    expect(await start([row.id])).toMatchObject([{ token: row.access_token, token_column: 'access_token' }]);
+  });
+
+  it('knows no expiry where there is none that is finite', async () => {
+    const row = await db.insertIntegration({ refresh_claim_open: true });
+    for (const moment of [null, 'infinity', '-infinity']) {
+      await db.sql('UPDATE integrations SET expires_at = $1, refresh_claim_open = true', [moment]);
+      expect(await start([row.id])).toMatchObject([{ expires_in_seconds: null }]);
+    }
+  });
+
+  it('starts nothing at a provider whose circuit is open but for its probes', async () => {
+    const probe = await db.insertIntegration();
+    const waiting = await db.insertIntegration();
+    const elsewhere = await db.insertIntegration({ provider: 'globex' });
+    await claim();
+    await db.sql(
+      `INSERT INTO evergrant.provider_states (provider, circuit_open, circuit_probes)
+       VALUES ('acme', true, $1), ('globex', false, '{}')`,
+      [[probe.id]],
+    );
+    const started = await start([probe.id, waiting.id, elsewhere.id]);
+    expect(new Map(started.map((each) => [each.id, each.probe]))).toEqual(
+      new Map([
+        [probe.id, true],
+        [elsewhere.id, false],
+      ]),
+    );
+    expect((await db.integration(waiting.id)).refresh_claim_open).toBe(true);
+  });
+
+  describe('loads the short texts of the metadata', () => {
+    const variablesOf = async (metadata: string | null) => {
+      const { id } = await db.insertIntegration({ refresh_claim_open: true });
+      const other = await db.insertIntegration({ refresh_claim_open: true });
+      await db.sql('UPDATE integrations SET metadata = $2 WHERE id = $1', [id, metadata]);
+      const started = await start([id, other.id]);
+      expect(started).toHaveLength(2);
+      return started.find((each) => each.id === id)!.variables;
+    };
+    const kept = [
+      [`{"shop": "acme", "n": 1, "long": "${'x'.repeat(256)}"}`, { shop: 'acme', n: '1' }],
+      ['{"name": "\\u00e4\\ud83d\\ude00"}', { name: 'ä😀' }],
+      ['{}', null],
+      ['[1, 2]', null],
+      ['"text"', null],
+      ['null', null],
+      [null, null],
+    ] as const;
+
+    it.each(kept)('%s', async (metadata, variables) => {
+      expect(await variablesOf(metadata)).toEqual(variables);
+    });
+
+    it('of a column of type json as well, and no row there keeps the others from starting', async () => {
+      await db.sql('ALTER TABLE integrations ALTER COLUMN metadata TYPE json');
+      try {
+        for (const [metadata, variables] of kept) expect(await variablesOf(metadata)).toEqual(variables);
+        const odd = ['"\\u0000"', '"\\ud800"', '"\\ude00\\ud83d"', '1e999999', '9'.repeat(140_000)];
+        for (const value of odd) expect(await variablesOf(`{"shop": "acme", "odd": ${value}}`)).toBeNull();
+      } finally {
+        await db.clear();
+        await db.sql('ALTER TABLE integrations ALTER COLUMN metadata TYPE jsonb');
+      }
+    });
   });
 
   it('does not wait for a row that somebody is changing', async () => {

@@ -50,14 +50,20 @@ describe('one row by its id', () => {
   it.each([
     ['of another status', { status: 'needs_reauthorization' }],
     ['whose user disconnected', { status: 'disconnected' }],
-    ['without a refresh token', { refresh_token: null }],
-    ['with an empty refresh token', { refresh_token: '' }],
+    ['without any token', { refresh_token: null, access_token: null }],
+    ['with empty tokens', { refresh_token: '', access_token: '' }],
     ['that is held', { heldFor: 30 }],
   ])('%s is left as it is', async (_, overrides) => {
     const row = await db.insertIntegration(overrides);
     expect(await find(row.id)).toBeNull();
     expect(await claim(row.id)).toBeNull();
     expect(await db.integration(row.id)).toEqual(row);
+  });
+
+  it.each([[null], ['']])('is claimed for its access token when its refresh token is %j', async (none) => {
+    const { id } = await db.insertIntegration({ refresh_token: none });
+    expect(await find(id)).toMatchObject({ id });
+    expect(await claim(id)).toMatchObject({ id });
   });
 
   it('is claimed again when its hold has passed', async () => {

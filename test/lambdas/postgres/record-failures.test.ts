@@ -27,6 +27,7 @@ import {
   modelSuccess,
   newModel,
 } from '../../support/failure-model.ts';
+import { endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -62,6 +63,7 @@ async function record(failures: FailedResult[], settings: PolicySettings = defau
   const rows = await recordFailures(db.database, failures, {
     steps: thresholdSteps(settings),
     eventRelayHoldSeconds: 360,
+    waitingHoldSeconds: 150,
   });
   return new Map(rows.map((row) => [row.id, row]));
 }
@@ -246,6 +248,7 @@ describe('a recorded failure', () => {
         recordFailures(connection, [failed(row, 'permanent')], {
           steps: thresholdSteps(defaultPolicy),
           eventRelayHoldSeconds: 1,
+          waitingHoldSeconds: 150,
         }),
       ),
     );
@@ -410,18 +413,23 @@ describe('a disconnection', () => {
   it('has no warning of an earlier episode, though the grant is the same', async () => {
     const row = await db.insertIntegration();
     await fail(row.id, 'permanent', 'permanent');
-    await storeRefreshed(db.database, [
-      {
-        id: row.id,
-        usedToken: row.refresh_token!,
-        claim: (await db.integration(row.id)).refresh_claim,
-        accessToken: 'a',
-        refreshToken: row.refresh_token!,
-        expiresInSeconds: 60,
-        refreshTokenExpiresInSeconds: null,
-        scope: null,
-      },
-    ]);
+    await storeRefreshed(
+      db.database,
+      [
+        {
+          id: row.id,
+          usedToken: row.refresh_token!,
+          claim: (await db.integration(row.id)).refresh_claim,
+          accessToken: 'a',
+          refreshToken: row.refresh_token!,
+          expiresInSeconds: 60,
+          refreshTokenExpiresInSeconds: null,
+          scope: null,
+          ...endless,
+        },
+      ],
+      lapsePolicy,
+    );
     const again = failed(await db.integration(row.id), 'dead');
     await record([again], { ...defaultPolicy, disconnectOnInvalidRefreshToken: true });
     expect((await db.eventsOf(row.id)).map(({ warned_at }) => warned_at)).toEqual([null, null]);
@@ -450,6 +458,7 @@ describe('a failure that disconnects nobody', () => {
       await recordFailures(database, [failed(row, 'dead', { claim: '1' })], {
         steps: thresholdSteps(defaultPolicy),
         eventRelayHoldSeconds: 1,
+        waitingHoldSeconds: 150,
       });
       const after = await updates();
       expect([after.all - before.all, after.heap_only - before.heap_only]).toEqual([3, 3]);
@@ -534,19 +543,26 @@ describe('any history', () => {
                   break;
                 case 'success':
                   expect(
-                    await storeRefreshed(db.database, [
-                      {
-                        id,
-                        usedToken: row.refresh_token!,
-                        claim: row.refresh_claim,
-                        accessToken: 'a',
-                        refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
-                        expiresInSeconds: 60,
-                        refreshTokenExpiresInSeconds: null,
-                        scope: null,
-                      },
-                    ]),
-                  ).toEqual([{ id, verdict: 'applied', premature_disconnection: modelSuccess(model) }]);
+                    await storeRefreshed(
+                      db.database,
+                      [
+                        {
+                          id,
+                          usedToken: row.refresh_token!,
+                          claim: row.refresh_claim,
+                          accessToken: 'a',
+                          refreshToken: next.rotated ? randomUUID() : row.refresh_token!,
+                          expiresInSeconds: 60,
+                          refreshTokenExpiresInSeconds: null,
+                          scope: null,
+                          ...endless,
+                        },
+                      ],
+                      lapsePolicy,
+                    ),
+                  ).toEqual([
+                    { id, verdict: 'applied', premature_disconnection: modelSuccess(model), event_id: null },
+                  ]);
                   break;
                 case 'reconnect':
                   await db.sql(

@@ -10,6 +10,7 @@ import { type NewGrant, replaceGrant } from '../../../lambdas/postgres/replace-g
 import { type StartedAttempt, startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
+import { endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -55,18 +56,23 @@ async function attemptUnderWay(): Promise<{ row: IntegrationRow; attempt: Starte
 }
 
 const success = ({ id, token, claim: number }: StartedAttempt) =>
-  storeRefreshed(db.database, [
-    {
-      id,
-      usedToken: token,
-      claim: number,
-      accessToken: 'access-late',
-      refreshToken: 'refresh-late',
-      expiresInSeconds: 3600,
-      refreshTokenExpiresInSeconds: null,
-      scope: null,
-    },
-  ]);
+  storeRefreshed(
+    db.database,
+    [
+      {
+        id,
+        usedToken: token,
+        claim: number,
+        accessToken: 'access-late',
+        refreshToken: 'refresh-late',
+        expiresInSeconds: 3600,
+        refreshTokenExpiresInSeconds: null,
+        scope: null,
+        ...endless,
+      },
+    ],
+    lapsePolicy,
+  );
 
 const failure = ({ id, token, claim: number }: StartedAttempt) =>
   recordFailures(
@@ -83,7 +89,7 @@ const failure = ({ id, token, claim: number }: StartedAttempt) =>
         retryDelaySeconds: 300,
       },
     ],
-    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 240 },
+    { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 240, waitingHoldSeconds: 150 },
   );
 
 describe('a new grant', () => {
@@ -218,7 +224,7 @@ describe('with an attempt under way', () => {
     await replace(row.id);
     await db.sql(`UPDATE integrations SET refresh_held_until = now() - interval '1 s'`);
     expect(await claim()).toMatchObject([{ id: row.id, claim: '3' }]);
-    expect(await start(row.id)).toMatchObject([{ refresh_token: 'refresh-new', claim: '3' }]);
+    expect(await start(row.id)).toMatchObject([{ token: 'refresh-new', claim: '3' }]);
   });
 });
 

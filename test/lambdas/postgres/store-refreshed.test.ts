@@ -9,6 +9,7 @@ import {
   type TestDatabase,
   testDatabase,
 } from '../../support/database.ts';
+import { daySeconds, endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -30,12 +31,13 @@ function result(row: IntegrationRow, changes: Partial<RefreshedResult> = {}): Re
     expiresInSeconds: 3600,
     refreshTokenExpiresInSeconds: null,
     scope: null,
+    ...endless,
     ...changes,
   };
 }
 
 const store = async (...results: RefreshedResult[]) => {
-  const verdicts = await storeRefreshed(db.database, results);
+  const verdicts = await storeRefreshed(db.database, results, lapsePolicy);
   return Object.fromEntries(verdicts.map(({ id, verdict }) => [id, verdict]));
 };
 
@@ -200,7 +202,7 @@ describe('a success after a disconnection by Evergrant', () => {
       ...changes,
     });
   const premature = async (...results: RefreshedResult[]) =>
-    (await storeRefreshed(db.database, results)).map((stored) => stored.premature_disconnection);
+    (await storeRefreshed(db.database, results, lapsePolicy)).map((stored) => stored.premature_disconnection);
 
   it.each(['connected', 'needs_reauthorization'])(
     'with the same grant shows that it was premature, once (%s)',
@@ -230,6 +232,7 @@ describe('a success after a disconnection by Evergrant', () => {
     const stored = await storeRefreshed(
       db.database,
       [one, other, gone].map((row) => result(row)),
+      lapsePolicy,
     );
     expect(new Map(stored.map((row) => [row.id, row.premature_disconnection]))).toEqual(
       new Map([
@@ -250,7 +253,9 @@ describe('a success after a disconnection by Evergrant', () => {
       const row = await disconnected();
       const connections = Array.from({ length: 8 }, () => db.connection());
       const stored = await Promise.all(
-        connections.map((connection) => storeRefreshed(connection, [result(row, { refreshToken })])),
+        connections.map((connection) =>
+          storeRefreshed(connection, [result(row, { refreshToken })], lapsePolicy),
+        ),
       );
       expect(stored.flat().filter((each) => each.premature_disconnection)).toHaveLength(1);
     }
@@ -382,5 +387,226 @@ describe('a row that somebody is changing', () => {
       expect(await store(result(row))).toEqual({ [row.id]: 'applied' });
     });
     await db.sql('DROP TABLE jobs');
+  });
+});
+
+describe('the end of the grant', () => {
+  const year = 365 * daySeconds;
+  const inDays = (days: number) => new Date(Date.now() + days * daySeconds * 1000);
+  /** Days from now until the end that the row knows after a success; `null`: none. */
+  const endAfter = async (row: IntegrationRow, changes: Partial<RefreshedResult> = {}) => {
+    expect(await store(result(row, changes))).toEqual({ [row.id]: 'applied' });
+    const { refresh_token_expires_at: end } = await db.integration(row.id);
+    return end === null ? null : (end.getTime() - Date.now()) / 1000 / daySeconds;
+  };
+
+  it.each<[string, IntegrationOverrides, Partial<RefreshedResult>, number | null]>([
+    ['is what the answer says', {}, { refreshTokenExpiresInSeconds: 90 * daySeconds }, 90],
+    [
+      'is what the answer says, whatever the row and the provider say',
+      { refresh_token_expires_at: inDays(5) },
+      { refreshTokenExpiresInSeconds: 90 * daySeconds, authorizationLifetimeSeconds: year },
+      90,
+    ],
+    ['is what the row knows', { refresh_token_expires_at: inDays(50) }, {}, 50],
+    ['is unknown when it has passed', { refresh_token_expires_at: inDays(-1) }, {}, null],
+    ['is unknown', {}, {}, null],
+    [
+      'follows from the authorization',
+      { created_at: inDays(-100) },
+      { authorizationLifetimeSeconds: year },
+      265,
+    ],
+    [
+      'follows from the latest authorization that is known',
+      { created_at: inDays(-500), grant_connected_since: inDays(-10) },
+      { authorizationLifetimeSeconds: year },
+      355,
+    ],
+    [
+      'is what the row knows rather than what follows',
+      { created_at: inDays(-100), refresh_token_expires_at: inDays(50) },
+      { authorizationLifetimeSeconds: year },
+      50,
+    ],
+    [
+      'follows from the authorization when what the row knew has passed',
+      { created_at: inDays(-100), refresh_token_expires_at: inDays(-1) },
+      { authorizationLifetimeSeconds: year },
+      265,
+    ],
+    [
+      'is unknown when it would have passed',
+      { created_at: inDays(-400) },
+      { authorizationLifetimeSeconds: year },
+      null,
+    ],
+    [
+      'follows from this moment when the user has reconnected',
+      { created_at: inDays(-400), failing_grant: Buffer.from('another') },
+      { authorizationLifetimeSeconds: year },
+      365,
+    ],
+  ])('%s', async (_, row, changes, days) => {
+    const end = await endAfter(await db.insertIntegration(row), changes);
+    if (days === null) expect(end).toBeNull();
+    else expect(end).toBeCloseTo(days, 2);
+  });
+
+  describe('that only the user can move', () => {
+    const ends = (days: number, changes: Partial<RefreshedResult> = {}): Partial<RefreshedResult> => ({
+      authorizationLifetimeSeconds: year,
+      refreshTokenExpiresInSeconds: days * daySeconds,
+      ...changes,
+    });
+    const warningsAfter = async (row: IntegrationRow, changes: Partial<RefreshedResult>) => {
+      await store(
+        result(await db.integration(row.id), {
+          usedToken: (await db.integration(row.id)).refresh_token!,
+          ...changes,
+        }),
+      );
+      return db.eventsOf(row.id);
+    };
+
+    it('is told in the app when it is near, once, and anew when it is another', async () => {
+      const row = await db.insertIntegration({ consecutive_failures: 1 });
+      const [stored] = await storeRefreshed(db.database, [result(row, ends(6))], lapsePolicy);
+      const after = await db.integration(row.id);
+      expect(after.lapse_warned_for).toEqual(after.refresh_token_expires_at);
+      expect(await db.eventsOf(row.id)).toMatchObject([
+        {
+          id: stored!.event_id,
+          user_id: row.user_id,
+          provider: 'acme',
+          provider_name: 'Acme Calendar',
+          notification_type: 'integration_warning',
+          email_kind: null,
+          failure_code: 'refresh_token_ends',
+          consecutive_failures: 0,
+          lapses_at: after.refresh_token_expires_at,
+        },
+      ]);
+      // What remains is not exact: a day either way is the same end.
+      for (const days of [5, 6.9, 5.1]) expect(await warningsAfter(row, ends(days))).toHaveLength(1);
+      expect(await warningsAfter(row, ends(4.5))).toHaveLength(2);
+      expect(await warningsAfter(row, ends(300))).toHaveLength(2);
+      expect(await warningsAfter(row, ends(3))).toHaveLength(3);
+    });
+
+    it('is told early when the next refresh would come too late', async () => {
+      const row = await db.insertIntegration();
+      expect(await warningsAfter(row, ends(62, { expiresInSeconds: 60 * daySeconds }))).toEqual([]);
+      expect(await warningsAfter(row, ends(60.5, { expiresInSeconds: 60 * daySeconds }))).toHaveLength(1);
+    });
+
+    it.each<[string, IntegrationOverrides, Partial<RefreshedResult>]>([
+      ['is far', {}, ends(30)],
+      ['moves with each refresh', {}, ends(3, { authorizationLifetimeSeconds: null })],
+      ['is past, as the answer says', {}, ends(-1)],
+      ['is not known', { created_at: inDays(-400) }, { authorizationLifetimeSeconds: year }],
+      ['is that of a user who disconnected', { status: 'disconnected' }, ends(3)],
+      ['belongs to a result that does not apply', {}, ends(3, { usedToken: 'another' })],
+    ])('is not told when it %s', async (_, overrides, changes) => {
+      const row = await db.insertIntegration(overrides);
+      const [stored] = await storeRefreshed(db.database, [result(row, changes)], lapsePolicy);
+      expect(stored!.event_id).toBeNull();
+      expect(await db.eventsOf(row.id)).toEqual([]);
+      expect((await db.integration(row.id)).lapse_warned_for).toBeNull();
+    });
+
+    it('is told once when it is committed by eight at once, rotated or not', async () => {
+      for (const rotated of [true, false]) {
+        const row = await db.insertIntegration();
+        const changes = ends(3, rotated ? {} : { refreshToken: row.refresh_token! });
+        const stored = await Promise.all(
+          Array.from({ length: 8 }, () =>
+            storeRefreshed(db.connection(), [result(row, changes)], lapsePolicy),
+          ),
+        );
+        expect(stored.flat().filter(({ event_id }) => event_id !== null)).toHaveLength(1);
+        expect(await db.eventsOf(row.id)).toHaveLength(1);
+      }
+    });
+  });
+});
+
+describe('fields of the answer that the product needs', () => {
+  const kept = { instance_url: 'https://eu1.acme.example', api_domain: 'x' };
+  const metadataAfter = async (metadata: string | null, changes: Partial<RefreshedResult> = {}) => {
+    const [row, beside] = [await db.insertIntegration(), await db.insertIntegration()];
+    await db.sql('UPDATE integrations SET metadata = $2 WHERE id = $1', [row.id, metadata]);
+    const before = await db.sql('SELECT metadata::text FROM integrations WHERE id = $1', [row.id]);
+    expect(await store(result(row, { kept, ...changes }), result(beside))).toEqual({
+      [row.id]: 'applied',
+      [beside.id]: 'applied',
+    });
+    expect((await db.integration(beside.id)).metadata).toBeNull();
+    const after = await db.sql('SELECT metadata::text FROM integrations WHERE id = $1', [row.id]);
+    const same = JSON.stringify(after) === JSON.stringify(before);
+    return same ? 'untouched' : (await db.integration(row.id)).metadata;
+  };
+
+  for (const type of ['jsonb', 'json']) {
+    describe(`in a column of type ${type}`, () => {
+      beforeAll(() =>
+        db.sql(`ALTER TABLE integrations ALTER COLUMN metadata TYPE ${type} USING metadata::text::${type}`),
+      );
+      afterAll(async () => {
+        await db.clear();
+        await db.sql('ALTER TABLE integrations ALTER COLUMN metadata TYPE jsonb');
+      });
+
+      it('join what is there', async () => {
+        expect(await metadataAfter('{"mine": [1], "api_domain": "old"}')).toEqual({ mine: [1], ...kept });
+        expect(await metadataAfter('{}')).toEqual(kept);
+        expect(await metadataAfter(null)).toEqual(kept);
+      });
+
+      it('leave alone what is no object', async () => {
+        expect(await metadataAfter('[1, 2]')).toBe('untouched');
+        expect(await metadataAfter('"text"')).toBe('untouched');
+      });
+
+      it('leave everything alone when there are none', async () => {
+        expect(await metadataAfter('{"mine": 1}', { kept: {} })).toBe('untouched');
+        expect(await metadataAfter(null, { kept: {} })).toBe('untouched');
+      });
+
+      it('cost no token, whatever they are', async () => {
+        expect(
+          await metadataAfter('{}', { kept: { a: 'x\0', b: '\ud800', 'c\0': '', d: '{"\\u0000' } }),
+        ).toEqual({
+          d: '{"\\u0000',
+        });
+      });
+    });
+  }
+
+  it('cost no token where json holds what jsonb does not take', async () => {
+    await db.sql('ALTER TABLE integrations ALTER COLUMN metadata TYPE json');
+    try {
+      for (const value of ['"\\u0000"', '"\\ud800"', '1e999999']) {
+        expect(await metadataAfter(`{"odd": ${value}}`)).toBe('untouched');
+      }
+    } finally {
+      await db.clear();
+      await db.sql('ALTER TABLE integrations ALTER COLUMN metadata TYPE jsonb');
+    }
+  });
+
+  it('wake no trigger on metadata when no row of the group has any', async () => {
+    await db.sql(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'touched'; END $$`,
+    );
+    await db.sql(
+      'CREATE TRIGGER t BEFORE UPDATE OF metadata ON integrations FOR EACH ROW EXECUTE FUNCTION refuse()',
+    );
+    try {
+      const row = await db.insertIntegration();
+      expect(await store(result(row))).toEqual({ [row.id]: 'applied' });
+    } finally {
+      await db.sql('DROP FUNCTION refuse CASCADE');
+    }
   });
 });

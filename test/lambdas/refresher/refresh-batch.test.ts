@@ -4,6 +4,7 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
+import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
@@ -24,6 +25,7 @@ import {
   testDatabase,
 } from '../../support/database.ts';
 import { startProxy, through } from '../../support/proxy.ts';
+import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
 
@@ -73,8 +75,19 @@ const settings: RefreshSettings = {
   maxInFlight: 100,
   retryDelaySeconds: 300,
   eventRelayHoldSeconds: 360,
+  lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
+  guards: {
+    circuit: circuitLimits,
+    massRefusal: massRefusalLimits,
+    circuitWindowSeconds: 300,
+    circuitCooldownSeconds: 150,
+    maxRetryAfterSeconds: 3_600,
+    massRefusalWindowSeconds: 900,
+    disconnectionHoldSeconds: 43_200,
+    memorySeconds: 2_100,
+  },
 };
 
 function parts(

@@ -32,8 +32,11 @@ it('a record that Postgres does not take is given up before the function is ende
       settings: {
         refreshWindowSeconds: 600,
         claimHoldSeconds: 270,
+        lapseWarningSeconds: 604_800,
         eventRelayHoldSeconds: 240,
         successWindowSeconds: 1_800,
+        circuitCooldownSeconds: 150,
+        pacedSpreadSeconds: 240,
       },
       logger: silentLogger(),
       metrics: new InvocationMetrics(),

@@ -1,0 +1,169 @@
+import { metricNames } from '../contract.ts';
+import { before } from '../deadline.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import { hasAnswered, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
+import { errorFields, type Logger } from '../observability/logger.ts';
+import type { InvocationMetrics } from '../observability/metrics.ts';
+import type { Database } from '../postgres/database.ts';
+import { type SettledProbes, settleProbes } from '../postgres/settle-probes.ts';
+import type { StartedAttempt } from '../postgres/start-attempts.ts';
+import { type GuardSettings, watchProviders } from '../postgres/watch-providers.ts';
+import type { FailureOfAttempt } from './result-store.ts';
+
+export interface WatchParts {
+  readonly database: Database;
+  readonly settings: { readonly guards: GuardSettings };
+  readonly logger: Logger;
+  readonly metrics: InvocationMetrics;
+  /** Milliseconds until the function is killed. */
+  readonly remainingMs: () => number;
+}
+
+/** How long the commit of failures waits for the look at their providers. */
+const watchMs = 2_000;
+
+/** With less time left the results are more urgent: a group without a look is one that the next group makes up for. */
+const leastRemainingMs = 5_000;
+
+interface Known {
+  refreshed: number;
+  pending: number;
+}
+
+/**
+ * What one batch sees of its providers as a whole. Neither of the two looks may cost a result: if one fails, that is
+ * said in the log, and the batch goes on.
+ */
+export class ProviderWatch {
+  readonly #parts: WatchParts;
+  readonly #known = new Map<string, Known>();
+  readonly #watched = new Set<StartedAttempt>();
+  readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
+
+  constructor(parts: WatchParts, attempts: readonly StartedAttempt[]) {
+    this.#parts = parts;
+    for (const { provider } of attempts) this.#of(provider).pending += 1;
+  }
+
+  /** An attempt has come to something. */
+  learned(attempt: StartedAttempt, outcome: Outcome): void {
+    const known = this.#of(attempt.provider);
+    known.pending -= 1;
+    if (outcome.kind === 'refreshed') known.refreshed += 1;
+    if (attempt.probe) this.#probes.push({ attempt, outcome });
+  }
+
+  /** No call was made for an attempt, and none will be. */
+  notCalled(attempt: StartedAttempt): void {
+    this.#of(attempt.provider).pending -= 1;
+  }
+
+  /**
+   * Looks whether a group of failures is their providers' doing, before it is committed: what is decided holds for this
+   * group as well. A commit that is tried again is not looked at again. Without failures nothing is asked.
+   */
+  async watch(failures: readonly FailureOfAttempt[]): Promise<void> {
+    const { database, settings, logger, remainingMs } = this.#parts;
+    const fresh = failures.filter(({ attempt }) => !this.#watched.has(attempt));
+    for (const { attempt } of fresh) this.#watched.add(attempt);
+    const evidence = fresh.filter(({ failure }) => isEvidence(failure));
+    if (evidence.length === 0) return;
+    if (remainingMs() < leastRemainingMs) {
+      logger.warn('no time left to watch providers', { count: evidence.length });
+      return;
+    }
+    const concerned = new Set(evidence.map(({ attempt }) => attempt.provider));
+    try {
+      const acted = await before(
+        watchProviders(
+          database,
+          evidence.map(({ attempt, failure }) => ({
+            integrationId: attempt.id,
+            provider: attempt.provider,
+            failureClass: failure.kind,
+            code: failure.code,
+          })),
+          [...concerned].map((provider) => ({
+            provider,
+            ...this.#of(provider),
+            retryAfterSeconds: usualRetryAfter(
+              evidence.filter(({ attempt }) => attempt.provider === provider).map(({ failure }) => failure),
+            ),
+          })),
+          settings.guards,
+        ),
+        watchMs,
+      );
+      for (const guard of acted) this.#tell(guard);
+    } catch (error) {
+      logger.error('providers not watched', { count: evidence.length, cause: errorFields(error) });
+    }
+  }
+
+  /** Closes the circuits whose probes were answered in this batch, and puts the next probes of the others off. */
+  async settleProbes(): Promise<void> {
+    const { database, settings, logger, remainingMs } = this.#parts;
+    if (this.#probes.length === 0) return;
+    try {
+      const closed = await before(
+        settleProbes(database, this.#settled(), settings.guards),
+        Math.min(watchMs, remainingMs()),
+      );
+      for (const { provider, circuit_cause, circuit_code, open_for_seconds } of closed) {
+        logger.info('circuit closed', {
+          provider,
+          circuitCause: circuit_cause,
+          code: circuit_code,
+          openForSeconds: Math.round(open_for_seconds),
+        });
+      }
+    } catch (error) {
+      logger.error('probes not settled', { count: this.#probes.length, cause: errorFields(error) });
+    }
+  }
+
+  #settled(): SettledProbes[] {
+    return [...new Set(this.#probes.map(({ attempt }) => attempt.provider))].map((provider) => {
+      const probes = this.#probes.filter(({ attempt }) => attempt.provider === provider);
+      return {
+        provider,
+        integrationIds: probes.map(({ attempt }) => attempt.id),
+        answered: 2 * probes.filter(({ outcome }) => hasAnswered(outcome)).length > probes.length,
+        retryAfterSeconds: usualRetryAfter(probes.map(({ outcome }) => outcome)),
+      };
+    });
+  }
+
+  #tell(guard: Awaited<ReturnType<typeof watchProviders>>[number]): void {
+    const { logger, metrics } = this.#parts;
+    const { provider } = guard;
+    if (guard.opened) {
+      // The alarm need not wait for the next scan, which measures as well.
+      if (guard.circuit_cause === 'outage') metrics.measure(metricNames.openCircuits, 1);
+      logger.error('circuit opened', {
+        provider,
+        circuitCause: guard.circuit_cause,
+        code: guard.circuit_code,
+        failing: guard.failing,
+        answered: guard.answered,
+        pending: guard.pending,
+        probeInSeconds: Math.round(guard.probe_in_seconds ?? 0),
+      });
+    }
+    if (guard.held) {
+      metrics.measure(metricNames.disconnectionsHeld, 1);
+      logger.error('disconnections held', {
+        provider,
+        refused: guard.refused,
+        refreshed: guard.refreshed,
+        pending: guard.pending,
+      });
+    }
+  }
+
+  #of(provider: string): Known {
+    const known = this.#known.get(provider) ?? { refreshed: 0, pending: 0 };
+    this.#known.set(provider, known);
+    return known;
+  }
+}

@@ -1,0 +1,15 @@
+/** A grant that does not end, of a provider whose answers the product needs nothing of. */
+export const endless = {
+  authorizationLifetimeSeconds: null,
+  kept: {},
+  providerName: 'Acme Calendar',
+} as const;
+
+export const daySeconds = 86_400;
+
+/** The settings that the statements about ends of grants take, with their defaults. */
+export const lapsePolicy = {
+  lapseWarningSeconds: 7 * daySeconds,
+  restSeconds: daySeconds,
+  eventRelayHoldSeconds: 360,
+} as const;
