@@ -176,6 +176,31 @@ describe('every metric', () => {
       await refresh([locked!], () => remaining);
     });
 
+    // A provider that is down, one that refuses many, and one whose limit leaves no room.
+    const crowd = (count: number, provider: string) =>
+      claimed(
+        ...Array.from({ length: count }, () => ({ provider, refresh_token: `${provider}-${randomUUID()}` })),
+      );
+    for (const provider of ['down', 'refusing', 'limited']) {
+      secrets.put(`evergrant/prod/providers/${provider}`, {
+        clientId: 'us',
+        clientSecret: 'secret',
+        provider: {
+          displayName: provider,
+          tokenEndpoint: endpoint.url,
+          ...(provider === 'limited' && { callsPerSecond: 0.01 }),
+        },
+      });
+    }
+    endpoint.answer = ({ parameters }) => {
+      const [provider] = (parameters.get('refresh_token') ?? '').split('-');
+      if (provider === 'down') return { status: 503 };
+      return provider === 'refusing' ? refused('invalid_grant') : granted();
+    };
+    await refresh(await crowd(12, 'down'));
+    await refresh(await crowd(25, 'refusing'));
+    await refresh(await crowd(2, 'limited'));
+
     // Told in the app in each way, by email, not at all, and not taken by SES.
     const told = async (notification_type: string | null, email_kind: string | null) =>
       (await db.insertEvent({ notification_type, email_kind, connected_since: new Date(0) })).id;

@@ -45,7 +45,7 @@ export function claimDue(
     readonly windowSeconds: number;
     readonly holdSeconds: number;
     readonly provider: string | null;
-    readonly exceptProviders?: readonly string[];
+    readonly excludedProviders?: readonly string[];
     readonly after: Date | null;
     readonly limit: number;
   },
@@ -53,7 +53,7 @@ export function claimDue(
   return database.query<ClaimedIntegration>(statement, [
     chunk.windowSeconds,
     chunk.provider,
-    chunk.exceptProviders ?? [],
+    chunk.excludedProviders ?? [],
     chunk.after ?? '-infinity',
     chunk.limit,
     chunk.holdSeconds,

@@ -14,14 +14,14 @@ export async function countDue(
   wanted: {
     readonly windowSeconds: number;
     readonly provider: string | null;
-    readonly exceptProviders?: readonly string[];
+    readonly excludedProviders?: readonly string[];
     readonly limit: number;
   },
 ): Promise<number> {
   const [row] = await database.query<{ due: number }>(statement, [
     wanted.windowSeconds,
     wanted.provider,
-    wanted.exceptProviders ?? [],
+    wanted.excludedProviders ?? [],
     wanted.limit,
   ]);
   return row?.due ?? 0;

@@ -21,14 +21,14 @@ export function listDue(
   wanted: {
     readonly windowSeconds: number;
     readonly provider: string | null;
-    readonly exceptProviders?: readonly string[];
+    readonly excludedProviders?: readonly string[];
     readonly limit: number;
   },
 ): Promise<DueIntegration[]> {
   return database.query<DueIntegration>(statement, [
     wanted.windowSeconds,
     wanted.provider,
-    wanted.exceptProviders ?? [],
+    wanted.excludedProviders ?? [],
     wanted.limit,
   ]);
 }

@@ -96,7 +96,7 @@ export async function probe(
 /** One way through the due rows, most urgent first. */
 export interface ClaimRun {
   readonly provider: string | null;
-  readonly exceptProviders: readonly string[];
+  readonly excludedProviders: readonly string[];
   readonly limit: number;
   /** By how much the message of the row at an index is delayed; at once without it. */
   readonly delaySeconds?: (index: number) => number;
@@ -122,10 +122,10 @@ export function claimRuns(
       .filter((paced) => provider === null || paced.provider === provider)
       .map(({ provider: name, callsPerSecond }) => ({
         provider: name,
-        exceptProviders: [],
+        excludedProviders: [],
         limit: Math.max(1, Math.floor(callsPerSecond * spreadSeconds)),
         delaySeconds: (index: number) => Math.min(Math.floor(index / callsPerSecond), spreadSeconds),
       })),
-    { provider, exceptProviders: apartFrom(guards), limit: Number.POSITIVE_INFINITY },
+    { provider, excludedProviders: apartFrom(guards), limit: Number.POSITIVE_INFINITY },
   ];
 }

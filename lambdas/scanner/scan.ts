@@ -126,14 +126,14 @@ async function dryRun(parts: ScanParts, { provider, limit, verbose }: ScanReques
   const window = {
     windowSeconds: settings.refreshWindowSeconds,
     provider,
-    exceptProviders: open.map((state) => state.provider),
+    excludedProviders: open.map((state) => state.provider),
   };
   const due = await countDue(database, { ...window, limit: countLimit });
   const lapsing = await countLapsing(database, {
     leadSeconds: settings.lapseWarningSeconds,
     windowSeconds: settings.refreshWindowSeconds,
     provider,
-    excludedProviders: window.exceptProviders,
+    excludedProviders: window.excludedProviders,
     limit: countLimit,
   });
   const claimed = Math.min(due + lapsing, limit ?? due + lapsing);
@@ -195,7 +195,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
           windowSeconds: settings.refreshWindowSeconds,
           holdSeconds: settings.claimHoldSeconds,
           provider: run.provider,
-          exceptProviders: run.exceptProviders,
+          excludedProviders: run.excludedProviders,
           after,
           limit: wanted,
         });
@@ -221,7 +221,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     {
       provider,
       excludedProviders: guards.open.map((state) => state.provider),
-      limit: limit === null ? null : limit - totals.claimed,
+      limit: limit === null ? null : Math.max(0, limit - totals.claimed),
     },
   );
   totals.claimed += lapses.claimed.length;
@@ -234,7 +234,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
         windowSeconds: settings.refreshWindowSeconds,
         provider,
         // What waits for its provider is not this scan's debt.
-        exceptProviders: apartFrom(guards),
+        excludedProviders: apartFrom(guards),
         limit: countLimit,
       });
 

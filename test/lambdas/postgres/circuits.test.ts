@@ -69,7 +69,7 @@ describe('behind an open circuit', () => {
       windowSeconds: 600,
       holdSeconds: 270,
       provider: null,
-      exceptProviders: [provider],
+      excludedProviders: [provider],
       after: null,
       limit: 10,
     });

@@ -73,6 +73,16 @@ describe('what is due', () => {
     expect(idsOf(await claim({ provider: 'acme' }))).toEqual([wanted.id]);
   });
 
+  it('is of all providers but those that are left out', async () => {
+    const other = await db.insertIntegration({ provider: 'other' });
+    await db.insertIntegration({ provider: 'acme' });
+    const wanted = { windowSeconds, provider: null, excludedProviders: ['acme', 'unknown'], limit: 10 };
+    expect(await countDue(db.database, wanted)).toBe(1);
+    expect(idsOf(await listDue(db.database, wanted))).toEqual([other.id]);
+    expect(await listDue(db.database, { ...wanted, provider: 'acme' })).toEqual([]);
+    expect(idsOf(await claim({ excludedProviders: wanted.excludedProviders }))).toEqual([other.id]);
+  });
+
   it('is not what is held, until the hold has passed', async () => {
     await db.insertIntegration({ heldFor: 30 });
     const lapsed = await db.insertIntegration({ heldFor: -1 });
@@ -237,6 +247,16 @@ describe('the cost of a scan', () => {
       [
         'claim of a provider',
         (database) => claimDue(database, { ...wanted, provider: 'acme', holdSeconds: 60, after: null }),
+      ],
+      [
+        'claim without some providers',
+        (database) =>
+          claimDue(database, {
+            ...wanted,
+            excludedProviders: ['other', 'another'],
+            holdSeconds: 60,
+            after: null,
+          }),
       ],
       ['list', (database) => listDue(database, wanted)],
       ['count', (database) => countDue(database, wanted)],

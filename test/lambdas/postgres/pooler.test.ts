@@ -4,6 +4,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
+import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { migrate } from '../../../lambdas/migrator/migrate.ts';
 import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
@@ -13,6 +14,8 @@ import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { claimLapsing } from '../../../lambdas/postgres/claim-lapsing.ts';
 import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
+import { claimProbes } from '../../../lambdas/postgres/claim-probes.ts';
+import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import { countLapsing } from '../../../lambdas/postgres/count-lapsing.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
@@ -20,11 +23,15 @@ import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
 import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
 import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
+import { giveUpClaims } from '../../../lambdas/postgres/give-up-claims.ts';
 import { insertIntegration } from '../../../lambdas/postgres/insert-integration.ts';
+import { letThrough } from '../../../lambdas/postgres/let-through.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
 import { measureProviders } from '../../../lambdas/postgres/measure-providers.ts';
 import { measureTokens } from '../../../lambdas/postgres/measure-tokens.ts';
+import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
+import { readProviderStates } from '../../../lambdas/postgres/read-provider-states.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
 import { recordLapses } from '../../../lambdas/postgres/record-lapses.ts';
@@ -35,8 +42,11 @@ import { releaseClaims } from '../../../lambdas/postgres/release-claims.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
 import { reopenClaims } from '../../../lambdas/postgres/reopen-claims.ts';
 import { replaceGrant } from '../../../lambdas/postgres/replace-grant.ts';
+import { reserveCalls } from '../../../lambdas/postgres/reserve-calls.ts';
+import { settleProbes } from '../../../lambdas/postgres/settle-probes.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
+import { watchProviders } from '../../../lambdas/postgres/watch-providers.ts';
 import { writeNotification } from '../../../lambdas/postgres/write-notification.ts';
 import { SecretSealer } from '../../../lambdas/secret-sealer.ts';
 import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
@@ -145,6 +155,48 @@ async function wholeWay(
   expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
     connected: expect.any(Number),
   });
+  const guards = {
+    circuit: circuitLimits,
+    massRefusal: massRefusalLimits,
+    circuitWindowSeconds: 300,
+    circuitCooldownSeconds: 0,
+    maxRetryAfterSeconds: 3_600,
+    massRefusalWindowSeconds: 900,
+    disconnectionHoldSeconds: 60,
+    memorySeconds: 2_100,
+  };
+  const own = `${row.provider}-${row.id}`;
+  const many = Array.from({ length: 10 }, () => ({
+    integrationId: randomUUID(),
+    provider: own,
+    failureClass: 'transient' as const,
+    code: 'timeout',
+  }));
+  const answers = [{ provider: own, refreshed: 0, pending: 0, retryAfterSeconds: 0 }];
+  expect(await watchProviders(database, many, answers, guards)).toMatchObject([{ opened: true }]);
+  expect(
+    await claimProbes(database, {
+      provider: own,
+      windowSeconds: 600,
+      holdSeconds: 9,
+      probes: 3,
+      cooldownSeconds: 1,
+    }),
+  ).toEqual([]);
+  await letThrough(database, row.id);
+  const settled = [{ provider: own, integrationIds: [row.id], answered: true, retryAfterSeconds: 0 }];
+  expect(await settleProbes(database, settled, guards)).toMatchObject([{ provider: own }]);
+  expect(await openCircuit(database, { provider: own })).toMatchObject({ after: { circuit_open: true } });
+  expect(await closeCircuit(database, { provider: own, trustedSeconds: 60 })).toMatchObject({
+    before: { circuit_cause: 'by_hand' },
+    after: { circuit_open: false },
+  });
+  const calls = { provider: own, callsPerSecond: 100, calls: 2, withinSeconds: 5 };
+  expect(await reserveCalls(database, calls)).toMatchObject({ granted: 2 });
+  expect(await readProviderStates(database)).toContainEqual(
+    expect.objectContaining({ provider: own, calls_per_second: 100 }),
+  );
+  await giveUpClaims(database, [again!]);
   await recordOutcomes(database, [{ provider: 'acme', refreshed: 1, disconnected: 0 }]);
   expect(
     await measureProviders(database, { windowSeconds: 600, refreshWindowSeconds: 600, dueUpTo: 10 }),
