@@ -25,8 +25,8 @@ it.runIf(process.platform === 'linux')(
     expect(measured.sqs.sends).toBeCloseTo(0.1, 6);
     expect(measured.sqs.deletes).toBeCloseTo(0.1, 2);
     expect(measured.sqs.receives).toBeGreaterThanOrEqual(0.1);
-    // The relay, the claim, the two measures and the record.
-    expect(measured.database.statementsPerIdleScan).toBe(5);
+    // What is known of providers, the relay, the two claims, the two measures and the record.
+    expect(measured.database.statementsPerIdleScan).toBe(7);
     // A start and at least one commit for a batch.
     expect(measured.refresher.statements.base).toBeGreaterThan(1.5);
     expect(measured.refresher.successLineBytes).toBeGreaterThan(200);

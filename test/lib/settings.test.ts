@@ -81,6 +81,8 @@ describe('settings', () => {
     ['warningThreshold', 3, /below disconnectThreshold/],
     ['disconnectThreshold', 2, /below disconnectThreshold/],
     ['rateLimitThreshold', -1, /1/],
+    ['lapseWarningDays', 0, /1/],
+    ['lapseWarningDays', 91, /90/],
     ['disconnectOnInvalidRefreshToken', 'maybe', /true/],
     ['tokensAtRest', 'encrypted', /sealed/],
     ['senderEmail', 'nobody', /email/],
