@@ -2,7 +2,7 @@ import type { HeldDisconnections, OpenCircuit, ProviderGuards } from '../../lamb
 import type { Output } from '../output.ts';
 import { counted, duration, relative } from '../words.ts';
 
-/** What holds integrations back, for people: a line for what it is, and one for what comes next. */
+/** What holds integrations back, for people: a line for what it is, and below it what comes next. */
 export function guardLines(
   {
     circuits,
@@ -21,7 +21,7 @@ export function guardLines(
     ]),
     ...disconnectionsHeld.flatMap((held) => [
       style('yellow', `${held.provider}: ${heldText(held, now)}.`),
-      `    ${afterHold(held)}`,
+      ...afterHold(held).map((line) => `    ${line}`),
     ]),
   ];
 }
@@ -50,8 +50,11 @@ export function heldText({ since, until, refused }: HeldDisconnections, now: str
   return `disconnections held${lasting(since, now)}, as ${counted(refused ?? 0, 'grant')} were refused within minutes; they go on ${relative(until, now)}`;
 }
 
-function afterHold({ provider }: HeldDisconnections): string {
-  return `Look whether the provider or our client is at fault (evergrant provider check ${provider}). If these users are really gone: evergrant provider close ${provider}`;
+function afterHold({ provider }: HeldDisconnections): string[] {
+  return [
+    `Look whether the provider or our client is at fault: evergrant provider check ${provider}`,
+    `If these grants are really gone, let their users be told: evergrant provider close ${provider}`,
+  ];
 }
 
 function lasting(since: string | null, now: string): string {
