@@ -4,6 +4,7 @@ import { dlqCommands } from './dlq/commands.ts';
 import { historyCommand } from './history/command.ts';
 import { keyCommands } from './key/commands.ts';
 import { migrateCommands } from './migrate/commands.ts';
+import { providerCommands } from './provider/commands.ts';
 import { refreshCommand } from './refresh/command.ts';
 import { scanCommand } from './scan/command.ts';
 import { statusCommand } from './status/command.ts';
@@ -17,6 +18,7 @@ export const commands: readonly Command[] = [
   scanCommand,
   refreshCommand,
   ...connectCommands,
+  ...providerCommands,
   ...migrateCommands,
   ...keyCommands,
   ...dlqCommands,

@@ -15,4 +15,11 @@ export interface Output {
   style(format: 'bold' | 'red' | 'green' | 'yellow' | 'dim', text: string): string;
   /** Asks a yes/no question. Without a terminal nobody can answer, which is a `UsageError` that names `--yes`. */
   confirm(question: string): Promise<boolean>;
+  /** Whether somebody sits at a terminal who can be asked. */
+  readonly canAsk: boolean;
+  /**
+   * Asks for a line of text; `null`: there is none any more (Ctrl-D). `hidden`: nobody sees what is typed. Only where
+   * `canAsk`.
+   */
+  ask(question: string, options?: { readonly hidden?: boolean }): Promise<string | null>;
 }

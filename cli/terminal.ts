@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import { UsageError } from './command.ts';
 import type { Output } from './output.ts';
@@ -69,23 +70,42 @@ export class Terminal implements Output {
     return styleText(format, text, { stream: process.stdout });
   }
 
+  get canAsk(): boolean {
+    return process.stdin.isTTY === true;
+  }
+
   async confirm(question: string): Promise<boolean> {
-    if (process.stdin.isTTY !== true) {
+    if (!this.canAsk) {
       throw new UsageError(`Nobody can be asked here: "${question}" Add --yes to agree beforehand.`);
     }
+    const answer = await this.ask(`${question} [y/N]`);
+    return /^y(es)?$/i.test(answer?.trim() ?? '');
+  }
+
+  async ask(
+    question: string,
+    { hidden = false }: { readonly hidden?: boolean } = {},
+  ): Promise<string | null> {
     this.endProgress();
-    const prompt = createInterface({ input: process.stdin, output: process.stderr });
+    // What is typed is shown by readline and not by the terminal, so that it can also not be shown.
+    if (hidden) process.stderr.write(`${question} `);
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+    const prompt = createInterface({
+      input: process.stdin,
+      output: hidden ? nowhere : process.stderr,
+      terminal: true,
+    });
     const answer = await new Promise<string | null>((resolve) => {
       prompt.once('close', () => resolve(null));
       prompt.on('SIGINT', () => {
         process.stderr.write('\n');
         process.emit('SIGINT');
       });
-      prompt.question(`${question} [y/N] `, resolve);
+      prompt.question(hidden ? '' : `${question} `, resolve);
     });
     prompt.close();
-    if (answer === null) process.stderr.write('\n');
-    return /^y(es)?$/i.test(answer?.trim() ?? '');
+    if (answer === null || hidden) process.stderr.write('\n');
+    return answer;
   }
 
   #showProgress(): void {

@@ -1,4 +1,4 @@
-import type { HistoryReport } from '../../lambdas/operator/reports.ts';
+import type { HistoryReport, OpenCircuit } from '../../lambdas/operator/reports.ts';
 import type { Output } from '../output.ts';
 import { table } from '../table.ts';
 import { moment } from '../words.ts';
@@ -15,6 +15,7 @@ export function renderHistory(report: HistoryReport, style: Output['style']): st
       ['Provider', integration.provider],
       ['User', integration.userId],
       ['Status', status + (disconnectReason === null ? '' : ` (${disconnectReason})`)],
+      ['Circuit', report.circuit && circuit(report.circuit)],
       ['Token expires', integration.expiresAt && moment(integration.expiresAt)],
       ['Grant expires', integration.refreshTokenExpiresAt && moment(integration.refreshTokenExpiresAt)],
       ['Failures in a row', failures(integration)],
@@ -35,10 +36,20 @@ export function renderHistory(report: HistoryReport, style: Output['style']): st
     const [titles = '', ...rest] = table([{ title: 'When' }, { title: 'What' }, { title: '' }], rows);
     lines.push(style('bold', titles), ...rest);
   }
+  const meanings = Object.entries(report.meanings);
+  if (meanings.length > 0) {
+    lines.push('', ...meanings.map(([code, meaning]) => `${style('bold', code)}: ${meaning}`));
+  }
   return lines;
 }
 
 type Integration = NonNullable<HistoryReport['integration']>;
+
+function circuit({ provider, cause, code, openedAt, nextTryAt }: OpenCircuit): string {
+  const why = cause === 'by_hand' ? 'by hand' : (code ?? cause);
+  const next = nextTryAt === null ? '' : `; a few integrations try again after ${moment(nextTryAt)}`;
+  return `open since ${openedAt === null ? 'long ago' : moment(openedAt)} (${why}): ${provider} is not called${next}`;
+}
 
 function failures({ consecutiveFailures, consecutiveTransientFailures }: Integration): string {
   if (consecutiveFailures === 0 && consecutiveTransientFailures === 0) return 'none';

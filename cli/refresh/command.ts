@@ -22,6 +22,7 @@ export const refreshCommand: Command = {
   summary: 'refresh one integration now, and say how it went',
   help: `Claims one integration, whenever its token expires, asks a refresher for it, and waits for the
 outcome. It goes the way of every refresh: nothing is called twice, and a failure counts like any.
+While its provider's circuit is open it is let through, and a failure counts for nothing.
 
 Usage
   evergrant refresh <integration-id> [--no-wait]
@@ -41,7 +42,7 @@ Exit codes
     const integrationId = readIntegrationId(argument);
     const stack = await target();
     output.progress('looking at the integration');
-    const before = await readIntegration(stack, integrationId);
+    const { integration: before } = await readIntegration(stack, integrationId);
     const obstacle = obstacleTo(before);
     if (obstacle) throw new CliError(obstacle.code, obstacle.message);
     await claim(stack, integrationId);
@@ -74,23 +75,28 @@ async function claim(target: Target, integrationId: string): Promise<void> {
     );
   }
   if (claimed > 0) return;
-  const { code, message } = whyNotClaimed(await readIntegration(target, integrationId));
+  const { code, message } = whyNotClaimed((await readIntegration(target, integrationId)).integration);
   throw new CliError(code, message);
 }
 
 async function awaitOutcome(target: Target, integrationId: string, before: Integration): Promise<Outcome> {
   const deadlineMs = performance.now() + waitMs;
-  for (let previous = before; ; await sleep(pollMs)) {
-    const integration = await readIntegration(target, integrationId);
-    const outcome = outcomeOf(before, previous, integration);
+  for (; ; await sleep(pollMs)) {
+    const { integration, circuit } = await readIntegration(target, integrationId);
+    const outcome = outcomeOf(before, integration, circuit);
     if (outcome) return outcome;
-    if (performance.now() > deadlineMs) return unfinished(before, integration, waitMs / 1000);
-    previous = integration;
+    if (performance.now() > deadlineMs) return unfinished(before, integration, circuit, waitMs / 1000);
   }
 }
 
-async function readIntegration(target: Target, integrationId: string): Promise<Integration> {
-  const { integration } = await askOperator<HistoryReport>(target, { ask: 'history', integrationId });
-  if (integration !== null) return integration;
+async function readIntegration(
+  target: Target,
+  integrationId: string,
+): Promise<{ readonly integration: Integration; readonly circuit: HistoryReport['circuit'] }> {
+  const { integration, circuit } = await askOperator<HistoryReport>(target, {
+    ask: 'history',
+    integrationId,
+  });
+  if (integration !== null) return { integration, circuit };
   throw new CliError('integration_not_found', `There is no integration ${integrationId}.`);
 }

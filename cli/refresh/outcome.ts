@@ -1,11 +1,12 @@
-import type { HistoryReport } from '../../lambdas/operator/reports.ts';
+import type { HistoryReport, OpenCircuit } from '../../lambdas/operator/reports.ts';
 import { moment } from '../words.ts';
 
 export type Integration = NonNullable<HistoryReport['integration']>;
+type Circuit = HistoryReport['circuit'];
 
 /** What became of an attempt. */
 export interface Outcome {
-  readonly code: 'refreshed' | 'failed' | 'disconnected' | 'not_applied';
+  readonly code: 'refreshed' | 'failed' | 'disconnected' | 'not_counted' | 'not_applied';
   readonly message: string;
 }
 
@@ -48,14 +49,15 @@ export function whyNotClaimed(integration: Integration): { readonly code: string
 
 /**
  * What became of the attempt that was asked for, seen from the row before and after; `null`: nothing yet. An
- * operator's fault leaves no mark on the row but the attempt and a new hold, so `previous`, the row as it was seen
- * between, tells an attempt that ended so from one that is under way.
+ * operator's fault, and a failure of a provider that is out of order, leave no mark on the row but the attempt and another
+ * hold than that of an attempt.
  */
-export function outcomeOf(before: Integration, previous: Integration, now: Integration): Outcome | null {
+export function outcomeOf(before: Integration, now: Integration, circuit: Circuit): Outcome | null {
   if (now.lastRefreshSuccess !== before.lastRefreshSuccess) {
     const expires = now.expiresAt === null ? '' : ` Its token now expires at ${moment(now.expiresAt)}.`;
     return { code: 'refreshed', message: `Refreshed.${expires}` };
   }
+  const next = now.heldUntil === null ? '' : ` The next attempt comes after ${moment(now.heldUntil)}.`;
   if (now.lastFailureAt !== before.lastFailureAt) {
     const count =
       now.consecutiveFailures > before.consecutiveFailures
@@ -67,7 +69,6 @@ export function outcomeOf(before: Integration, previous: Integration, now: Integ
         message: `${count}, and it is disconnected now (${now.disconnectReason ?? now.status}). Its user is told.`,
       };
     }
-    const next = now.heldUntil === null ? '' : ` The next attempt comes after ${moment(now.heldUntil)}.`;
     return { code: 'failed', message: `${count}.${next} The refresher's log has the code.` };
   }
   if (now.disconnectReason === 'access_token_ended' && now.status !== before.status) {
@@ -83,22 +84,50 @@ export function outcomeOf(before: Integration, previous: Integration, now: Integ
       message: `Its status is now ${now.status}: somebody changed it meanwhile.`,
     };
   }
-  const ended =
-    previous.lastRefreshAttempt !== before.lastRefreshAttempt &&
-    previous.lastRefreshAttempt === now.lastRefreshAttempt &&
-    previous.heldUntil !== now.heldUntil;
-  return ended
-    ? { code: 'not_applied', message: `The attempt ended and changed nothing: ${causeOf(now)}` }
-    : null;
+  if (now.lastRefreshAttempt === before.lastRefreshAttempt) {
+    // The claim was open before this was asked; whoever starts on it writes the attempt down in the same statement.
+    if (now.claimOpen) return null;
+    return {
+      code: 'not_applied',
+      message:
+        'The refresher gave it back without calling the provider: it was at its deadline, or the provider takes no more calls at the moment. Try again in a minute.',
+    };
+  }
+  if (now.attempting) return null;
+  if (circuit !== null) return { code: 'not_counted', message: notCounted(now, circuit) };
+  return { code: 'not_applied', message: `The attempt ended and changed nothing: ${causeOf(now)}` };
 }
 
 /** What to say when the time to wait is over. */
-export function unfinished(before: Integration, now: Integration, waitedSeconds: number): Outcome {
-  const message =
-    now.lastRefreshAttempt === before.lastRefreshAttempt
-      ? `No attempt has started within ${waitedSeconds} s. The request stays in the refresh queue; evergrant verify tells whether the refresher gets it.`
-      : `The attempt has changed nothing within ${waitedSeconds} s. It is still under way, or ${causeOf(now)}`;
-  return { code: 'not_applied', message };
+export function unfinished(
+  before: Integration,
+  now: Integration,
+  circuit: Circuit,
+  waitedSeconds: number,
+): Outcome {
+  if (now.lastRefreshAttempt !== before.lastRefreshAttempt) {
+    return {
+      code: 'not_applied',
+      message: `The attempt has changed nothing within ${waitedSeconds} s. It is still under way; evergrant history shows its outcome.`,
+    };
+  }
+  const waits =
+    circuit === null
+      ? ''
+      : ` Its provider's circuit is open (${circuit.cause === 'by_hand' ? 'by hand' : (circuit.code ?? circuit.cause)}).`;
+  return {
+    code: 'not_applied',
+    message: `No attempt has started within ${waitedSeconds} s.${waits} The request stays in the refresh queue; evergrant verify tells whether the refresher gets it.`,
+  };
+}
+
+function notCounted({ provider }: Integration, { cause, code, nextTryAt }: OpenCircuit): string {
+  const why = cause === 'by_hand' ? 'an operator opened it' : (code ?? cause);
+  const next =
+    nextTryAt === null
+      ? `Nobody calls it until evergrant provider close ${provider}.`
+      : `A few integrations try again after ${moment(nextTryAt)}; when they get through, this one follows by itself.`;
+  return `It failed, which counts against nobody while the circuit of ${provider} is open (${why}). ${next}`;
 }
 
 function causeOf({ refreshToken }: Integration): string {
@@ -108,4 +137,4 @@ function causeOf({ refreshToken }: Integration): string {
 }
 
 const ownFault =
-  'it failed by our own fault, such as a wrong client secret, which counts against nobody. The refresher\'s log names the fault and its fix ("operator fault" in docs/runbook.md).';
+  'it failed by our own fault, such as a wrong client secret, which counts against nobody. evergrant provider check tries the credentials; the refresher\'s log names the fault and its fix ("operator fault" in docs/runbook.md).';

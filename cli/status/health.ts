@@ -1,10 +1,18 @@
-import type { StatusReport } from '../../lambdas/operator/reports.ts';
+import type { OpenCircuit, StatusReport } from '../../lambdas/operator/reports.ts';
 import type { QueueDepth } from '../queue-depths.ts';
-import { counted, duration, relative } from '../words.ts';
+import { counted, duration, listed, relative } from '../words.ts';
 
 /** A promise that is broken. */
 export interface Problem {
-  readonly code: 'expired_while_connected' | 'operator_fault' | 'scanner_silent' | 'dead_letters';
+  readonly code:
+    | 'expired_while_connected'
+    | 'provider_outage'
+    | 'client_refused'
+    | 'circuit_by_hand'
+    | 'disconnections_held'
+    | 'operator_fault'
+    | 'scanner_silent'
+    | 'dead_letters';
   /** Without a full stop: it becomes part of a sentence. */
   readonly message: string;
 }
@@ -26,11 +34,23 @@ export function problemsOf(
       message: `${counted(expired, 'connected integration')} ${expired === 1 ? 'has' : 'have'} an expired token`,
     });
   }
-  const faulty = report.providers.filter((provider) => provider.withoutResult > 0);
+  problems.push(...report.circuits.map((circuit) => circuitProblem(circuit, report.now)));
+  if (report.disconnectionsHeld.length > 0) {
+    const names = report.disconnectionsHeld.map(({ provider }) => provider);
+    problems.push({
+      code: 'disconnections_held',
+      message: `disconnections are held at ${listed(names)}, where implausibly many grants were refused at once`,
+    });
+  }
+  // While a circuit is open, attempts end without a result by design.
+  const withCircuit = new Set(report.circuits.map(({ provider }) => provider));
+  const faulty = report.providers.filter(
+    ({ provider, withoutResult }) => withoutResult > 0 && !withCircuit.has(provider),
+  );
   if (faulty.length > 0) {
     problems.push({
       code: 'operator_fault',
-      message: `the latest attempts of ${counted(sum(faulty.map((each) => each.withoutResult)), 'connected integration')} ended by our own fault (${faulty.map((each) => each.provider).join(', ')}: evergrant refresh <integration-id> names it)`,
+      message: `the latest attempts of ${counted(sum(faulty.map((each) => each.withoutResult)), 'connected integration')} ended by our own fault (${faulty.map((each) => each.provider).join(', ')}: evergrant provider check <name> names it)`,
     });
   }
   const silentMs = report.lastScan
@@ -52,6 +72,28 @@ export function problemsOf(
     });
   }
   return problems;
+}
+
+function circuitProblem({ provider, cause, code, openedAt }: OpenCircuit, now: string): Problem {
+  const lasting = openedAt === null ? '' : ` for ${duration(Date.parse(now) - Date.parse(openedAt))}`;
+  const why = code === null ? '' : ` (${code})`;
+  switch (cause) {
+    case 'outage':
+      return {
+        code: 'provider_outage',
+        message: `${provider} has been out of order${lasting}${why}, and its integrations wait`,
+      };
+    case 'client_refused':
+      return {
+        code: 'client_refused',
+        message: `${provider} has refused our client${lasting}${why}, and its integrations wait`,
+      };
+    case 'by_hand':
+      return {
+        code: 'circuit_by_hand',
+        message: `${provider} has not been called${lasting}, as an operator opened its circuit, and its integrations wait`,
+      };
+  }
 }
 
 /** The first line: how it is, in a sentence. */

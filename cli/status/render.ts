@@ -1,5 +1,6 @@
 import type { FailingIntegration, ProviderStatus, StatusReport } from '../../lambdas/operator/reports.ts';
 import type { Output } from '../output.ts';
+import { guardLines } from '../provider/guard-lines.ts';
 import type { QueueDepth } from '../queue-depths.ts';
 import { type Column, table } from '../table.ts';
 import { counted, listed, relative } from '../words.ts';
@@ -18,6 +19,7 @@ export function renderStatus(
     style(problems.length === 0 ? 'green' : 'red', style('bold', verdictOf(report, problems))),
     '',
     ...providerTable(report, style),
+    ...guards(report, style),
     ...failing(report, style),
     '',
     `Last scan  ${lastScan(report)}`,
@@ -66,6 +68,11 @@ function withoutRefreshToken(providers: readonly ProviderStatus[]): string[] {
     '',
     `${counted(total, 'connected integration')} without a refresh token (${listed(names)}): an access token that ends is exchanged where the provider does that; else its user is warned, and has to reconnect.`,
   ];
+}
+
+function guards(report: StatusReport, style: Style): string[] {
+  const lines = guardLines(report, report.now, style);
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function failing({ failing, failingCount, now }: StatusReport, style: Style): string[] {

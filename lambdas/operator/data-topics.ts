@@ -2,7 +2,8 @@ import { countNeverRefreshed } from '../postgres/count-never-refreshed.ts';
 import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
 import { describeUsersView } from '../postgres/describe-users-view.ts';
 import { findLastScan } from '../postgres/find-last-scan.ts';
-import { listProviders } from '../postgres/list-providers.ts';
+import { listProviders, type UsedProvider } from '../postgres/list-providers.ts';
+import { findInCatalogue } from '../providers/catalogue.ts';
 import { keys } from './keys.ts';
 import {
   counted,
@@ -89,7 +90,7 @@ export const dataTopics: readonly Topic[] = [
     code: 'provider_secrets',
     title: 'Providers have their secret',
     look: async (parts) => {
-      const wanted = await listProviders(parts.database);
+      const wanted = (await listProviders(parts.database)).filter(isRenewed);
       const faults: Finding[] = [];
       for (let start = 0; start < wanted.length; start += providersAtOnce) {
         if (parts.remainingMs() < secretMs) {
@@ -163,16 +164,24 @@ export const dataTopics: readonly Topic[] = [
   },
 ];
 
+/** Without refresh tokens a provider is called only where access tokens are exchanged. */
+function isRenewed({ provider, with_refresh_token }: UsedProvider): boolean {
+  return with_refresh_token > 0 || findInCatalogue(provider)?.description.renewal === 'access_token';
+}
+
 async function providerFault(
   { providers }: VerifyParts,
-  { provider, integrations }: { readonly provider: string; readonly integrations: number },
+  { provider, with_refresh_token, without_refresh_token }: UsedProvider,
 ): Promise<Finding | null> {
   const client = await providers.get(provider);
   if (client.ok) return null;
+  const waiting = with_refresh_token > 0 ? with_refresh_token : without_refresh_token;
   return {
     ...failed(
-      `${provider === '' ? 'Integrations without a provider' : provider}: ${client.code}; ${counted(integrations, 'connected integration')} wait for it.`,
-      client.fix,
+      `${provider === '' ? 'Integrations without a provider' : provider}: ${client.code}; ${counted(waiting, 'connected integration')} wait for it.`,
+      client.code === 'provider_name_invalid'
+        ? client.fix
+        : `${client.fix} evergrant provider check ${provider} tells more, evergrant provider set puts it right.`,
     ),
     title: `Provider ${provider} has its secret`,
   };

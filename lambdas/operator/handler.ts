@@ -11,9 +11,13 @@ import { z } from '../schema.ts';
 import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
+import { checkProvider } from './check-provider.ts';
 import { history } from './history.ts';
 import { keys } from './keys.ts';
+import { changeCircuit } from './provider-guards.ts';
 import type {
+  ChangeCircuitReport,
+  CheckProviderReport,
   FoundIntegration,
   HistoryReport,
   KeysReport,
@@ -48,16 +52,25 @@ const env = readEnv({
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 
-type Report = StatusReport | HistoryReport | VerifyReport | KeysReport | FoundIntegration | StoreGrantReport;
+type Report =
+  | StatusReport
+  | HistoryReport
+  | VerifyReport
+  | KeysReport
+  | FoundIntegration
+  | StoreGrantReport
+  | CheckProviderReport
+  | ChangeCircuitReport;
 
 /**
- * Answers the operator's command line about the database, from where the functions stand. Changes nothing but the one
- * integration that a grant is stored for; that grant comes sealed, and the event is never logged.
+ * Answers the operator's command line about the database and the providers, from where the functions stand. Changes
+ * nothing but the one integration that a grant is stored for, and a provider's circuit; that grant comes sealed, and the
+ * event is never logged.
  */
 export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, context) => {
   const request = parseOperatorRequest(event);
-  const { ask, integrationId } = { integrationId: undefined, ...request };
-  logger.info('asked', { ask, integrationId });
+  const { ask, integrationId, provider } = { integrationId: undefined, provider: undefined, ...request };
+  logger.info('asked', { ask, integrationId, provider });
   // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
   const secrets = new SecretReader();
   const database = new FunctionDatabase(env.database, secrets, { queryTimeoutMs });
@@ -71,19 +84,19 @@ export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, 
     remainingMs: () => context.getRemainingTimeInMillis(),
   };
   try {
-    return await answer(request, parts);
+    return await answer(request, parts, secrets);
   } finally {
     // A connection that hangs does not keep the answer back.
     await Promise.race([database.end(), sleep(closeMs, undefined, { ref: false })]);
   }
 });
 
-async function answer(request: OperatorRequest, parts: VerifyParts): Promise<Report> {
+async function answer(request: OperatorRequest, parts: VerifyParts, secrets: SecretReader): Promise<Report> {
   switch (request.ask) {
     case 'status':
       return status(parts.database, env);
     case 'history':
-      return history(parts.database, request.integrationId);
+      return history(parts.database, request.integrationId, env);
     case 'keys':
       return keys(parts.database);
     case 'find_integration':
@@ -92,6 +105,19 @@ async function answer(request: OperatorRequest, parts: VerifyParts): Promise<Rep
       return storeGrant({ database: parts.database, attemptHoldSeconds: env.attemptHoldSeconds }, request);
     case 'verify':
       return verify(parts);
+    case 'open_circuit':
+    case 'close_circuit':
+      return changeCircuit(parts.database, request);
+    case 'check_provider':
+      return checkProvider(
+        {
+          database: parts.database,
+          readSecret: (secretId) => secrets.get(secretId),
+          secretPrefix: env.providerSecretPrefix,
+          logger,
+        },
+        request,
+      );
   }
 }
 

@@ -1,8 +1,10 @@
+import { isFailureCode, sentencesOf } from '../domain/failure-codes.ts';
 import type { Database } from '../postgres/database.ts';
 import { type ListedEvent, listEvents } from '../postgres/list-events.ts';
 import { type LoadedIntegration, loadIntegration } from '../postgres/load-integration.ts';
 import { sealedKeyId } from '../sealing/sealed-head.ts';
 import { moment } from './moment.ts';
+import { readGuards } from './provider-guards.ts';
 import type { HistoryEntry, HistoryReport } from './reports.ts';
 
 const eventLimit = 200;
@@ -11,19 +13,44 @@ const eventLimit = 200;
  * What is known of one integration: the latest of each kind from its row, and every threshold event with what came
  * of it. The database keeps no list of refreshes; the log has one line for each.
  */
-export async function history(database: Database, integrationId: string): Promise<HistoryReport> {
+export async function history(
+  database: Database,
+  integrationId: string,
+  settings: { readonly attemptHoldSeconds: number },
+): Promise<HistoryReport> {
   const row = await loadIntegration(database, integrationId);
   const events = await listEvents(database, { integrationId, limit: eventLimit });
+  const guards = row === null ? [] : await readGuards(database);
   const entries = [...(row === null ? [] : rowEntries(row)), ...events.flatMap(eventEntries)];
   return {
     integrationId,
-    integration: row === null ? null : integration(row),
+    integration: row === null ? null : integration(row, settings.attemptHoldSeconds),
+    circuit: guards.find(({ provider }) => provider === row?.provider)?.circuit ?? null,
     // ISO 8601 in UTC sorts as text.
     entries: entries.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0)),
+    meanings: meaningsOf([row?.disconnect_reason ?? null, ...events.map((event) => event.failure_code)]),
   };
 }
 
-function integration(row: LoadedIntegration): HistoryReport['integration'] {
+/** In words, the codes that are ours: a product has reasons of its own to disconnect. */
+function meaningsOf(codes: readonly (string | null)[]): HistoryReport['meanings'] {
+  const ours = codes.filter((code) => code !== null && (isFailureCode(code) || /^http_\d{3}$/.test(code)));
+  return Object.fromEntries(
+    (ours as string[]).map((code) => [
+      code,
+      sentencesOf(code, code.startsWith('http_') ? 'transient' : 'permanent').operator,
+    ]),
+  );
+}
+
+/** An attempt holds its row for a fixed time from its start; whatever becomes of it sets another hold. */
+function isUnderWay(row: LoadedIntegration, attemptHoldSeconds: number): boolean {
+  const { refresh_held_until: held, last_refresh_attempt: attempt } = row;
+  if (!(held instanceof Date && attempt instanceof Date)) return false;
+  return Math.abs(held.getTime() - attempt.getTime() - attemptHoldSeconds * 1000) <= 1;
+}
+
+function integration(row: LoadedIntegration, attemptHoldSeconds: number): HistoryReport['integration'] {
   return {
     provider: row.provider,
     userId: row.user_id ?? '',
@@ -35,6 +62,7 @@ function integration(row: LoadedIntegration): HistoryReport['integration'] {
     consecutiveTransientFailures: row.consecutive_transient_failures,
     heldUntil: moment(row.refresh_held_until),
     claimOpen: row.refresh_claim_open,
+    attempting: isUnderWay(row, attemptHoldSeconds),
     lastRefreshAttempt: moment(row.last_refresh_attempt),
     lastRefreshSuccess: moment(row.last_refresh_success),
     lastFailureAt: moment(row.last_failure_at),

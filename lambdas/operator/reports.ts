@@ -9,7 +9,9 @@ export type OperatorRequest =
   | { readonly ask: 'find_integration'; readonly integrationId: string }
   | StoreGrantRequest
   | { readonly ask: 'verify' }
-  | { readonly ask: 'keys' };
+  | { readonly ask: 'keys' }
+  | CheckProviderRequest
+  | { readonly ask: 'open_circuit' | 'close_circuit'; readonly provider: string };
 
 /** Health of one provider's integrations. */
 export interface ProviderStatus {
@@ -59,6 +61,38 @@ export interface ScanRecord {
   readonly oldestExpiredSeconds: number;
 }
 
+/** Nobody calls a provider, but for a few integrations that try whether it is back. */
+export interface OpenCircuit {
+  readonly provider: string;
+  /** It failed across many integrations, it refused our client, or an operator opened the circuit. */
+  readonly cause: 'outage' | 'client_refused' | 'by_hand';
+  /** The failure that most integrations met, and what it means; `null`: opened by hand. */
+  readonly code: string | null;
+  readonly meaning: string | null;
+  /** How many integrations failed when it opened; `null`: opened by hand. */
+  readonly failing: number | null;
+  readonly openedAt: string | null;
+  /** From then on a few may try; `null`: nobody, until it is closed by hand. */
+  readonly nextTryAt: string | null;
+}
+
+/** Implausibly many grants of a provider were refused at once: until somebody has looked, nobody is disconnected. */
+export interface HeldDisconnections {
+  readonly provider: string;
+  readonly since: string | null;
+  readonly until: string | null;
+  /** How many grants had been refused when it began. */
+  readonly refused: number | null;
+}
+
+/** What holds a provider's integrations back. */
+export interface ProviderGuards {
+  readonly circuit: OpenCircuit | null;
+  readonly disconnectionsHeld: HeldDisconnections | null;
+  /** An operator closed the circuit: neither guard acts before; `null`: both do. */
+  readonly trustedUntil: string | null;
+}
+
 export interface StatusReport {
   readonly now: string;
   readonly providers: readonly ProviderStatus[];
@@ -68,6 +102,8 @@ export interface StatusReport {
   readonly failingCount: number;
   /** `null`: none is recorded. */
   readonly lastScan: ScanRecord | null;
+  readonly circuits: readonly OpenCircuit[];
+  readonly disconnectionsHeld: readonly HeldDisconnections[];
   /** Threshold events that nobody has handled yet, and since when the oldest waits. */
   readonly eventsWaiting: { readonly count: number; readonly oldest: string | null };
 }
@@ -94,6 +130,8 @@ export interface HistoryReport {
     readonly consecutiveTransientFailures: number;
     readonly heldUntil: string | null;
     readonly claimOpen: boolean;
+    /** The latest attempt is under way, as far as its hold tells. */
+    readonly attempting: boolean;
     readonly lastRefreshAttempt: string | null;
     readonly lastRefreshSuccess: string | null;
     readonly lastFailureAt: string | null;
@@ -103,8 +141,12 @@ export interface HistoryReport {
     /** Key id that the refresh token is sealed with. */
     readonly keyId: string | null;
   } | null;
+  /** Of its provider; `null`: it is not open. */
+  readonly circuit: OpenCircuit | null;
   /** Oldest first. */
   readonly entries: readonly HistoryEntry[];
+  /** What the failure codes among these mean, and what to do. */
+  readonly meanings: Readonly<Record<string, string>>;
 }
 
 /** What has to be known of an integration before its account is connected anew. */
@@ -158,6 +200,42 @@ export interface Check {
 
 export interface VerifyReport {
   readonly checks: readonly Check[];
+}
+
+/** Asks what is wrong with a provider's configuration, and to try its credentials. */
+export interface CheckProviderRequest {
+  readonly ask: 'check_provider';
+  readonly provider: string;
+  /** What an integration would say of the provider's address. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+export interface CheckProviderReport {
+  readonly provider: string;
+  /** `null`: not known. */
+  readonly displayName: string | null;
+  /** What the client was read from; `null`: nothing. */
+  readonly secretId: string | null;
+  readonly checks: readonly Check[];
+  /** Whether the provider accepts our client; `unknown`: its answer does not tell. */
+  readonly credentials: 'accepted' | 'refused' | 'unknown' | 'not_tried';
+  /** The request that tried them; `null`: none was made. */
+  readonly attempt: {
+    readonly tokenEndpoint: string;
+    /** `null`: there was no answer. */
+    readonly httpStatus: number | null;
+    /** Our code of the answer; `null`: it gave tokens. */
+    readonly code: string | null;
+    readonly durationMs: number;
+  } | null;
+}
+
+/** A provider's circuit was opened or closed by hand. */
+export interface ChangeCircuitReport {
+  readonly now: string;
+  readonly provider: string;
+  readonly before: ProviderGuards;
+  readonly after: ProviderGuards;
 }
 
 /** Which keys the stored refresh and access tokens are sealed with, of rows of any status. */

@@ -1,4 +1,6 @@
 import { problemsOf, z } from '../schema.ts';
+import { checkProviderRequest } from './check-provider.ts';
+import { closeCircuitRequest, openCircuitRequest } from './provider-guards.ts';
 import type { OperatorRequest } from './reports.ts';
 import { findIntegrationRequest, storeGrantRequest } from './store-grant.ts';
 
@@ -20,8 +22,14 @@ const request = z.discriminatedUnion(
     z.strictObject({ ask: z.literal('keys') }),
     findIntegrationRequest,
     storeGrantRequest,
+    checkProviderRequest,
+    openCircuitRequest,
+    closeCircuitRequest,
   ],
-  { error: 'must be "status", "history", "verify", "keys", "find_integration" or "store_grant"' },
+  {
+    error:
+      'must be "status", "history", "verify", "keys", "find_integration", "store_grant", "check_provider", "open_circuit" or "close_circuit"',
+  },
 );
 
 /** Reads the event that invoked the function. Throws `OperatorRequestInvalid`. */
@@ -29,6 +37,6 @@ export function parseOperatorRequest(event: unknown): OperatorRequest {
   const parsed = request.safeParse(event);
   if (parsed.success) return parsed.data;
   throw new OperatorRequestInvalid(
-    `${problemsOf(parsed.error, 'the event')}. The operator function takes {"ask"}, for "history" and "find_integration" with {"integrationId"}, for "store_grant" what the command line sends.`,
+    `${problemsOf(parsed.error, 'the event')}. The operator function takes {"ask"}, for "history" and "find_integration" with {"integrationId"}, for "open_circuit" and "close_circuit" with {"provider"}, for "check_provider" with {"provider", "variables"}, for "store_grant" what the command line sends.`,
   );
 }

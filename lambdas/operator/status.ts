@@ -5,11 +5,12 @@ import { type FailingRow, listFailing } from '../postgres/list-failing.ts';
 import { readClock } from '../postgres/read-clock.ts';
 import { type ProviderSummary, summarizeProviders } from '../postgres/summarize-providers.ts';
 import { moment } from './moment.ts';
+import { readGuards } from './provider-guards.ts';
 import type { FailingIntegration, ProviderStatus, ScanRecord, StatusReport } from './reports.ts';
 
 const failingLimit = 20;
 
-/** How integrations, scans and threshold events stand. */
+/** How integrations, providers, scans and threshold events stand. */
 export async function status(
   database: Database,
   settings: { readonly refreshWindowSeconds: number; readonly attemptHoldSeconds: number },
@@ -21,6 +22,7 @@ export async function status(
   });
   const failing = await listFailing(database, failingLimit);
   const lastScan = await findLastScan(database);
+  const guards = await readGuards(database);
   const waiting = await countWaitingEvents(database);
   return {
     now: now.toISOString(),
@@ -28,6 +30,8 @@ export async function status(
     failing: failing.map(failingIntegration),
     failingCount: summaries.reduce((sum, each) => sum + each.failing_transient + each.failing_permanent, 0),
     lastScan: typeof lastScan === 'string' ? null : scanRecord(lastScan),
+    circuits: guards.flatMap(({ circuit }) => circuit ?? []),
+    disconnectionsHeld: guards.flatMap(({ disconnectionsHeld }) => disconnectionsHeld ?? []),
     eventsWaiting: { count: waiting.count, oldest: moment(waiting.oldest) },
   };
 }

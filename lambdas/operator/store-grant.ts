@@ -5,6 +5,7 @@ import { findIntegration } from '../postgres/find-integration.ts';
 import { insertIntegration } from '../postgres/insert-integration.ts';
 import { replaceGrant } from '../postgres/replace-grant.ts';
 import { z } from '../schema.ts';
+import { providerName } from './provider-name.ts';
 import type { FoundIntegration, StoreGrantReport, StoreGrantRequest } from './reports.ts';
 
 const id = z.guid({ error: 'must be a UUID' });
@@ -31,9 +32,7 @@ export const storeGrantRequest = z.strictObject({
   ask: z.literal('store_grant'),
   integrationId: id,
   userId: z.nullable(id),
-  provider: z
-    .string()
-    .check(z.regex(/^[\w.-]{1,100}$/, { error: 'must be the name of a provider, such as "google"' })),
+  provider: providerName,
   accessToken: sealed,
   refreshToken: sealed,
   expiresInSeconds: lifetime,

@@ -144,16 +144,17 @@ function problemOfCredentials(
   },
 ): string | null {
   if (renewal === 'none' || clientAuthentication === 'anonymous') return null;
+  const missing: string[] = [];
   if (given.clientId === undefined && clientAuthentication !== 'client_secret_as_user') {
-    return `clientId: needed for ${clientAuthentication}`;
+    missing.push(`clientId: needed for ${clientAuthentication}`);
   }
   if (clientAuthentication.startsWith('client_secret') && given.clientSecret === undefined) {
-    return `clientSecret: needed for ${clientAuthentication}`;
+    missing.push(`clientSecret: needed for ${clientAuthentication}`);
   }
   if (clientAuthentication === 'private_key_jwt' && given.privateKey === undefined) {
-    return `privateKey: needed for ${clientAuthentication} (PKCS #8 in PEM)`;
+    missing.push(`privateKey: needed for ${clientAuthentication} (PKCS #8 in PEM)`);
   }
-  return null;
+  return missing.length === 0 ? null : missing.join('; ');
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

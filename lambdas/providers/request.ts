@@ -220,6 +220,15 @@ async function signAssertion(
   }
 }
 
+/** Whether a private key in PEM can sign for our client; `null`: there is none. */
+export function canSign(privateKey: string | null): boolean {
+  try {
+    return algorithmOf(createPrivateKey(privateKey ?? '')) !== null;
+  } catch {
+    return false;
+  }
+}
+
 function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | null {
   switch (asymmetricKeyType) {
     case 'rsa':

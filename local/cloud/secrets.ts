@@ -108,20 +108,32 @@ export async function startSecrets({
   }
 
   function checkAccess(callerId: string | null, action: string, parameters: Parameters): void {
+    // No policy can be about one secret there.
+    if (action === 'ListSecrets') {
+      refuseUnlessAllowed(callerId, action, '*', {}, '*');
+      return;
+    }
     const secretId = required(parameters, action === 'CreateSecret' ? 'Name' : 'SecretId');
     const { VersionId: versionId, VersionStage: stage } = parameters;
-    const verdict = authorize?.({
-      callerId,
-      action: `secretsmanager:${action}`,
-      resource: action === 'CreateSecret' ? secretArn(secretId) : arnFor(secretId),
-      context: {
-        'secretsmanager:SecretId': arnFor(secretId),
-        ...(typeof versionId === 'string' && { 'secretsmanager:VersionId': versionId }),
-        ...(typeof stage === 'string' && { 'secretsmanager:VersionStage': stage }),
-      },
-    });
+    const resource = action === 'CreateSecret' ? secretArn(secretId) : arnFor(secretId);
+    const context = {
+      'secretsmanager:SecretId': arnFor(secretId),
+      ...(typeof versionId === 'string' && { 'secretsmanager:VersionId': versionId }),
+      ...(typeof stage === 'string' && { 'secretsmanager:VersionStage': stage }),
+    };
+    refuseUnlessAllowed(callerId, action, resource, context, secretId);
+  }
+
+  /** Throws unless the call is allowed; the message names the secret as the caller did. */
+  function refuseUnlessAllowed(
+    callerId: string | null,
+    action: string,
+    resource: string,
+    context: Record<string, string>,
+    secretId: string,
+  ): void {
+    const verdict = authorize?.({ callerId, action: `secretsmanager:${action}`, resource, context });
     if (!verdict || verdict.allowed) return;
-    // The message names the secret as the caller did.
     throw new SecretsError('AccessDeniedException', denialMessage({ ...verdict, resource: secretId }));
   }
 
@@ -189,23 +201,48 @@ export async function startSecrets({
     },
     CreateSecret(parameters) {
       const name = required(parameters, 'Name');
-      if (find(name)) {
+      const { SecretString: secretString, ClientRequestToken: token = randomUUID() } = parameters;
+      const known = find(name);
+      if (known) {
+        // A call that is repeated, as its answer was lost.
+        const made = known.versions.find(({ id }) => id === token);
+        if (made && made.secretString === secretString) return { ...identify(known), ...present(made) };
         throw new SecretsError(
           'ResourceExistsException',
           `The operation failed because the secret ${name} already exists.`,
         );
       }
       const secret = create(name);
-      if (typeof parameters.SecretString !== 'string') return identify(secret);
-      return { ...identify(secret), ...present(addVersion(secret, parameters.SecretString)) };
+      if (typeof secretString !== 'string') return identify(secret);
+      const version = addVersion(secret, secretString, { id: String(token) });
+      onCurrent?.(secret.name, secretString);
+      return { ...identify(secret), ...present(version) };
+    },
+    ListSecrets(parameters) {
+      const { MaxResults: maxResults = 100, NextToken: nextToken, SortOrder: order = 'desc' } = parameters;
+      const first = nextToken === undefined ? 0 : Number(nextToken);
+      if (!Number.isInteger(first)) {
+        throw new SecretsError('InvalidNextTokenException', 'The NextToken value is invalid.');
+      }
+      const length = Number(maxResults);
+      if (!(Number.isInteger(length) && length >= 1 && length <= 100)) {
+        throw new SecretsError('InvalidParameterException', 'MaxResults must be from 1 to 100.');
+      }
+      const fitting = secrets.filter(fits(parameters.Filters));
+      // In the order in which they were made, the newest first unless asked otherwise.
+      if (order === 'desc') fitting.reverse();
+      const last = first + length;
+      return {
+        SecretList: fitting.slice(first, last).map((secret) => ({
+          ...identify(secret),
+          SecretVersionsToStages: stagesOf(secret),
+        })),
+        ...(last < fitting.length && { NextToken: String(last) }),
+      };
     },
     DescribeSecret(parameters) {
       const secret = existing(parameters);
-      const stages = secret.versions.filter((version) => version.stages.length > 0);
-      return {
-        ...identify(secret),
-        VersionIdsToStages: Object.fromEntries(stages.map((v) => [v.id, v.stages])),
-      };
+      return { ...identify(secret), VersionIdsToStages: stagesOf(secret) };
     },
   };
 
@@ -244,16 +281,21 @@ export async function startSecrets({
   };
 }
 
-/** Adds a version under its labels; one that becomes the current one makes the one before the previous one. */
+/**
+ * Adds a version under its labels; one that becomes the current one makes the one before the previous one. The first
+ * version of a secret is the current one in any case.
+ */
 function addVersion(
   secret: Secret,
   secretString: string,
   { id = randomUUID() as string, stages = ['AWSCURRENT'] } = {},
 ): Version {
+  const isFirst = secret.versions.length === 0;
   const before = secret.versions.find((version) => version.stages.includes('AWSCURRENT'));
   const version: Version = { id, secretString, stages: [], createdAtMs: Date.now() };
   secret.versions.unshift(version);
   for (const stage of stages) label(secret, version, stage);
+  if (isFirst) label(secret, version, 'AWSCURRENT');
   if (before && version.stages.includes('AWSCURRENT')) label(secret, before, 'AWSPREVIOUS');
   return version;
 }
@@ -266,6 +308,34 @@ function label(secret: Secret, version: Version, stage: string): void {
 
 function identify({ name, arn }: Secret): object {
   return { Name: name, ARN: arn };
+}
+
+function stagesOf({ versions }: Secret): Record<string, string[]> {
+  return Object.fromEntries(
+    versions.filter(({ stages }) => stages.length > 0).map(({ id, stages }) => [id, stages]),
+  );
+}
+
+/**
+ * Whether a secret fits the filters of ListSecrets: all of them, and of each any value. Of its keys only `name` is
+ * known here, which matches from the begin of the name, letter case included; a value with `!` in front excludes.
+ */
+function fits(filters: unknown): (secret: Secret) => boolean {
+  const tests = ((filters ?? []) as { Key?: string; Values?: string[] }[]).map(
+    ({ Key: key, Values: values }) => {
+      if (key !== 'name') {
+        throw new SecretsError(
+          'InvalidParameterException',
+          `The local Secrets Manager filters by name, not by ${key}.`,
+        );
+      }
+      return (name: string) =>
+        (values ?? []).some((value) =>
+          value.startsWith('!') ? !name.startsWith(value.slice(1)) : name.startsWith(value),
+        );
+    },
+  );
+  return ({ name }) => tests.every((test) => test(name));
 }
 
 function present(version: Version): object {

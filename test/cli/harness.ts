@@ -31,12 +31,14 @@ function environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   };
 }
 
-/** Starts the real command line in a process of its own, without a terminal. */
-export function launch(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(process.execPath, [entry, ...args], {
+/** Starts the real command line in a process of its own, without a terminal. `input`: what it gets on standard input. */
+export function launch(args: readonly string[], env: NodeJS.ProcessEnv = {}, input?: string): ChildProcess {
+  const child = spawn(process.execPath, [entry, ...args], {
     env: environment(env),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  child.stdin?.end(input);
+  return child;
 }
 
 export function end(child: ChildProcess): Promise<Ended> {

@@ -187,6 +187,69 @@ describe('refresh and history', () => {
   });
 });
 
+describe('providers', () => {
+  const secretId = 'evergrant/local/providers/acme-calendar';
+  interface Checked {
+    readonly well: boolean;
+    readonly credentials: string;
+    readonly checks: readonly Check[];
+  }
+
+  test('a client secret that was changed at the provider is found out, and put right', async () => {
+    const { cloud } = cli.system;
+    const right = JSON.parse(cloud.getSecret(secretId) ?? '');
+    const id = await refreshed('ada@acme-flows.example');
+    const before = await cli.database.integration(id);
+    cloud.putSecret(secretId, { ...right, clientSecret: 'canary-wrong' });
+    try {
+      const refused = await runJson<Checked>('provider', 'check', 'acme-calendar');
+      expect(refused).toMatchObject({ code: 3, document: { well: false, credentials: 'refused' } });
+      expect(JSON.stringify(refused)).not.toContain('canary');
+
+      const input = JSON.stringify({ clientSecret: right.clientSecret });
+      const set = await end(launch(['provider', 'set', 'acme-calendar', '--yes', ...cli.options], {}, input));
+      expect({ code: set.code, stdout: set.stdout.split('\n')[0] }).toEqual({
+        code: 0,
+        stdout: `Stored in the secret ${secretId}: clientSecret changed.`,
+      });
+      expect(set.stdout + set.stderr).not.toContain(right.clientSecret);
+      expect(JSON.parse(cloud.getSecret(secretId) ?? '')).toEqual(right);
+      const accepted = await runJson<Checked>('provider', 'check', 'acme-calendar');
+      expect(accepted).toMatchObject({ code: 0, document: { well: true, credentials: 'accepted' } });
+    } finally {
+      cloud.putSecret(secretId, right);
+    }
+    // Nobody's grant took part.
+    expect(await cli.database.integration(id)).toEqual(before);
+  });
+
+  test('a circuit by hand: shown, let through by hand, closed', async () => {
+    const id = await refreshed('ada@acme-flows.example');
+    expect((await run('provider', 'open', 'acme-calendar', '--yes')).code).toBe(0);
+    const status = await run('status');
+    expect(status.code).toBe(3);
+    expect(status.stdout).toMatch(
+      /^One thing is not well: acme-calendar has not been called for \d+ s, as an operator/,
+    );
+    expect((await run('history', id)).stdout).toMatch(
+      /\nCircuit +open since .* \(by hand\): acme-calendar is not called/,
+    );
+
+    provider().faults.add({ answer: { status: 503 } });
+    const failed = await runJson<{ outcome: string; message: string }>('refresh', id);
+    expect(failed).toMatchObject({ code: 3, document: { outcome: 'not_counted' } });
+    expect(await cli.database.integration(id)).toMatchObject({ consecutive_transient_failures: 0 });
+    provider().faults.clear();
+
+    const closed = await run('provider', 'close', 'acme-calendar', '--yes');
+    expect(closed.stdout).toContain('acme-calendar is called again');
+    expect((await run('status')).code).toBe(0);
+    const list = await run('provider', 'list');
+    expect(list.code).toBe(0);
+    expect(list.stdout).toMatch(/\nacme-calendar +Acme Calendar +own secret, custom +basic +unknown +1\n/);
+  });
+});
+
 describe('keys', () => {
   type Keys = { well: boolean; keys: { keyId: string; role: string; tokens: number }[]; plain: number };
   const currentKeyId = async () =>

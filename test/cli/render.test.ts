@@ -11,7 +11,7 @@ import { judgeAccount, judgeEventSources, judgeStack } from '../../cli/verify/aw
 import { renderChecks } from '../../cli/verify/render.ts';
 import type { StatusReport } from '../../lambdas/operator/reports.ts';
 import { tokenKey } from '../../lambdas/sealing/token-keys.ts';
-import { at, integration, now, provider, statusReport } from './reports.ts';
+import { at, heldDisconnections, integration, now, openCircuit, provider, statusReport } from './reports.ts';
 
 const plain = (_: string, text: string) => text;
 
@@ -58,8 +58,57 @@ describe('status', () => {
     const { problems, text } = status(statusReport({ providers }));
     expect(problems).toEqual(['operator_fault']);
     expect(text.split('\n')[0]).toBe(
-      'One thing is not well: the latest attempts of 3 connected integrations ended by our own fault (globex: evergrant refresh <integration-id> names it).',
+      'One thing is not well: the latest attempts of 3 connected integrations ended by our own fault (globex: evergrant provider check <name> names it).',
     );
+  });
+
+  test('an outage is one line, and not our own fault', () => {
+    const { problems, text } = status(
+      statusReport({ providers: [provider({ withoutResult: 1200 })], circuits: [openCircuit()] }),
+    );
+    expect(problems).toEqual(['provider_outage']);
+    expect(text.split('\n')[0]).toBe(
+      'One thing is not well: acme-calendar has been out of order for 12 min (http_503), and its integrations wait.',
+    );
+    expect(text).toContain(`
+acme-calendar: circuit open for 12 min: an outage; 34 integrations failed, most with http_503.
+    A few integrations try again in 2 min; when they get through, all others follow by themselves.
+`);
+  });
+
+  test.each([
+    [
+      openCircuit({ cause: 'client_refused', code: 'invalid_client', meaning: 'Check the client id.' }),
+      'client_refused',
+      /has refused our client for 12 min \(invalid_client\)/,
+      /Check the client id\. evergrant provider check acme-calendar tells more\./,
+    ],
+    [
+      openCircuit({ cause: 'by_hand', code: null, failing: null, nextTryAt: null }),
+      'circuit_by_hand',
+      /has not been called for 12 min, as an operator opened its circuit/,
+      /circuit open for 12 min, by hand\.\n {4}Nobody calls it until somebody closes it: evergrant provider close acme-calendar/,
+    ],
+    [
+      openCircuit({ nextTryAt: at(-5) }),
+      'provider_outage',
+      /has been out of order for/,
+      /try again with the next scan/,
+    ],
+  ])('why a circuit is open, and what comes next: %j', (circuit, code, first, below) => {
+    const { problems, text } = status(statusReport({ circuits: [circuit] }));
+    expect(problems).toEqual([code]);
+    expect(text.split('\n')[0]).toMatch(first);
+    expect(text).toMatch(below);
+  });
+
+  test('held disconnections are not well, and say what to look at', () => {
+    const { problems, text } = status(statusReport({ disconnectionsHeld: [heldDisconnections()] }));
+    expect(problems).toEqual(['disconnections_held']);
+    expect(text).toContain(`
+acme-calendar: disconnections held for 2 h, as 41 grants were refused within minutes; they go on in 10 h.
+    Look whether`);
+    expect(text).toContain('evergrant provider close acme-calendar');
   });
 
   test('three scan intervals to the second are not silence yet', () => {
@@ -148,22 +197,33 @@ describe('history', () => {
           { at: at(-900), what: 'connected', detail: 'The user connected it.' },
           { at: at(-60), what: 'failed', detail: 'The provider refused it.' },
         ],
+        circuit: openCircuit(),
+        meanings: { invalid_grant: 'The provider calls the grant invalid.' },
       },
       plain,
     ).join('\n');
     expect(text).toMatch(/^Integration 0b64a2f8-\S+\nProvider +acme-calendar\n/);
     expect(text).toMatch(/\nStatus +needs_reauthorization \(invalid_grant\)\n/);
+    expect(text).toMatch(
+      /\nCircuit +open since 2026-11-23 18:09:05Z \(http_503\): acme-calendar is not called; a few integrations try again after 2026-11-23 18:22:35Z\n/,
+    );
     expect(text).toMatch(/\nClaim +none is open; not claimed again before 2026-11-23 18:22:05Z\n/);
     expect(text).toMatch(/\nRefresh token +sealed with key NzbLsXh8/);
     expect(text).not.toContain('Grant expires');
     expect(text).toMatch(
-      /\n2026-11-23 18:06:05Z {2}connected {2}The user connected it\.\n2026-11-23 18:20:05Z {2}failed {5}The provider refused it\.$/,
+      /\n2026-11-23 18:06:05Z {2}connected {2}The user connected it\.\n2026-11-23 18:20:05Z {2}failed {5}The provider refused it\.\n\ninvalid_grant: The provider calls the grant invalid\.$/,
     );
   });
 
   test('of a row that is gone', () => {
     const text = renderHistory(
-      { integrationId: 'x', integration: null, entries: [{ at: now, what: 'warned', detail: 'Told.' }] },
+      {
+        integrationId: 'x',
+        integration: null,
+        entries: [{ at: now, what: 'warned', detail: 'Told.' }],
+        circuit: null,
+        meanings: {},
+      },
       plain,
     ).join('\n');
     expect(text).toContain('There is no such row any more');
@@ -199,12 +259,32 @@ describe('refresh', () => {
 
   const before = integration();
   const waiting = integration({ claimOpen: true, heldUntil: at(270) });
-  const started = integration({ heldUntil: at(45), lastRefreshAttempt: now });
+  const started = integration({ heldUntil: at(45), lastRefreshAttempt: now, attempting: true });
 
   test('is under way', () => {
-    expect(outcomeOf(before, before, waiting)).toBeNull();
-    expect(outcomeOf(before, waiting, started)).toBeNull();
-    expect(outcomeOf(before, started, started)).toBeNull();
+    expect(outcomeOf(before, waiting, null)).toBeNull();
+    expect(outcomeOf(before, started, null)).toBeNull();
+    expect(outcomeOf(before, started, openCircuit())).toBeNull();
+  });
+
+  test('was given back without a call', () => {
+    expect(outcomeOf(before, integration(), null)).toEqual({
+      code: 'not_applied',
+      message: expect.stringMatching(/gave it back without calling the provider/),
+    });
+  });
+
+  test.each([
+    [openCircuit(), /is open \(http_503\)\. A few integrations try again after 2026-11-23 18:22:35Z/],
+    [
+      openCircuit({ cause: 'by_hand', code: null, nextTryAt: null }),
+      /is open \(an operator opened it\)\. Nobody calls it until evergrant provider close acme-calendar\./,
+    ],
+  ])('ended while the circuit was open, and counts against nobody: %j', (circuit, text) => {
+    const ended = integration({ lastRefreshAttempt: now, heldUntil: at(150) });
+    const outcome = outcomeOf(before, ended, circuit);
+    expect(outcome).toEqual({ code: 'not_counted', message: expect.stringMatching(text) });
+    expect(outcome?.message).toMatch(/^It failed, which counts against nobody/);
   });
 
   test.each([
@@ -239,12 +319,15 @@ describe('refresh', () => {
     [{ heldUntil: at(300) }, 'not_applied', /our own fault/],
   ])('ended: %j', (overrides, code, text) => {
     const ended = integration({ lastRefreshAttempt: now, ...overrides });
-    expect(outcomeOf(before, started, ended)).toEqual({ code, message: expect.stringMatching(text) });
+    expect(outcomeOf(before, ended, null)).toEqual({ code, message: expect.stringMatching(text) });
   });
 
   test('tells a request that nobody took from an attempt without an end', () => {
-    expect(unfinished(before, waiting, 60).message).toMatch(/No attempt has started within 60 s/);
-    expect(unfinished(before, started, 60).message).toMatch(/still under way, or it failed by our own fault/);
+    expect(unfinished(before, waiting, null, 60).message).toMatch(
+      /^No attempt has started within 60 s\. The request/,
+    );
+    expect(unfinished(before, waiting, openCircuit(), 60).message).toMatch(/circuit is open \(http_503\)/);
+    expect(unfinished(before, started, null, 60).message).toMatch(/still under way/);
   });
 });
 

@@ -1,4 +1,10 @@
-import type { HistoryReport, ProviderStatus, StatusReport } from '../../lambdas/operator/reports.ts';
+import type {
+  HeldDisconnections,
+  HistoryReport,
+  OpenCircuit,
+  ProviderStatus,
+  StatusReport,
+} from '../../lambdas/operator/reports.ts';
 
 export const now = '2026-11-23T18:21:05.123Z';
 
@@ -38,6 +44,8 @@ export function statusReport(overrides: Partial<StatusReport> = {}): StatusRepor
       eventsRelayed: 0,
       oldestExpiredSeconds: 0,
     },
+    circuits: [],
+    disconnectionsHeld: [],
     eventsWaiting: { count: 0, oldest: null },
     ...overrides,
   };
@@ -57,12 +65,36 @@ export function integration(
     consecutiveTransientFailures: 0,
     heldUntil: null,
     claimOpen: false,
+    attempting: false,
     lastRefreshAttempt: at(-600),
     lastRefreshSuccess: at(-600),
     lastFailureAt: null,
     accessToken: 'sealed',
     refreshToken: 'sealed',
     keyId: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs',
+    ...overrides,
+  };
+}
+
+export function openCircuit(overrides: Partial<OpenCircuit> = {}): OpenCircuit {
+  return {
+    provider: 'acme-calendar',
+    cause: 'outage',
+    code: 'http_503',
+    meaning: 'The provider has a fault of its own.',
+    failing: 34,
+    openedAt: at(-720),
+    nextTryAt: at(90),
+    ...overrides,
+  };
+}
+
+export function heldDisconnections(overrides: Partial<HeldDisconnections> = {}): HeldDisconnections {
+  return {
+    provider: 'acme-calendar',
+    since: at(-7200),
+    until: at(36_000),
+    refused: 41,
     ...overrides,
   };
 }

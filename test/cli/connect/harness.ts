@@ -4,14 +4,14 @@ import { CliError, type Command, UsageError } from '../../../cli/command.ts';
 import { connectCommands } from '../../../cli/connect/commands.ts';
 import type { Output } from '../../../cli/output.ts';
 import type { Target } from '../../../cli/target.ts';
-import {
-  findForReconnection,
-  findIntegrationRequest,
-  storeGrant,
-  storeGrantRequest,
-} from '../../../lambdas/operator/store-grant.ts';
+import { checkProvider } from '../../../lambdas/operator/check-provider.ts';
+import { changeCircuit } from '../../../lambdas/operator/provider-guards.ts';
+import { parseOperatorRequest } from '../../../lambdas/operator/request.ts';
+import { status } from '../../../lambdas/operator/status.ts';
+import { findForReconnection, storeGrant } from '../../../lambdas/operator/store-grant.ts';
 import { type Secrets, startSecrets } from '../../../local/cloud/secrets.ts';
 import type { TestDatabase } from '../../support/database.ts';
+import { silentLogger } from '../../support/silent-logger.ts';
 
 export const providerSecretPrefix = 'evergrant/test/providers/';
 export const tokenKeySecret = 'evergrant/test/token-key';
@@ -50,6 +50,14 @@ export class RecordedOutput implements Output {
 
   confirm(question: string): Promise<boolean> {
     throw new UsageError(question);
+  }
+
+  get canAsk(): boolean {
+    return false;
+  }
+
+  ask(question: string): Promise<string | null> {
+    throw new Error(`nobody is there to be asked ${question}`);
   }
 
   /** Everything that anybody could read. */
@@ -93,6 +101,11 @@ export class TestStack implements Target {
     this.#manager.put(name, value);
   }
 
+  /** The value in force. */
+  get(name: string): string | undefined {
+    return this.#manager.get(name);
+  }
+
   async stop(): Promise<void> {
     this.secrets.destroy();
     await this.#manager.stop();
@@ -111,12 +124,32 @@ export class TestStack implements Target {
     return JSON.parse(JSON.stringify(await this.#answer(JSON.parse(body)))) as Result;
   }
 
-  #answer(event: { ask?: unknown }): Promise<object> {
+  #answer(event: unknown): Promise<object> {
     const { database } = this.#database;
-    if (event.ask === 'find_integration') {
-      return findForReconnection(database, findIntegrationRequest.parse(event).integrationId);
+    const request = parseOperatorRequest(event);
+    switch (request.ask) {
+      case 'find_integration':
+        return findForReconnection(database, request.integrationId);
+      case 'store_grant':
+        return storeGrant({ database, attemptHoldSeconds: 45 }, request);
+      case 'status':
+        return status(database, { refreshWindowSeconds: 600, attemptHoldSeconds: 45 });
+      case 'open_circuit':
+      case 'close_circuit':
+        return changeCircuit(database, request);
+      case 'check_provider':
+        return checkProvider(
+          {
+            database,
+            readSecret: async (secretId) => this.#manager.get(secretId) ?? null,
+            secretPrefix: providerSecretPrefix,
+            logger: silentLogger(),
+          },
+          request,
+        );
+      default:
+        throw new Error(`nobody should ask ${request.ask}`);
     }
-    return storeGrant({ database, attemptHoldSeconds: 45 }, storeGrantRequest.parse(event));
   }
 
   get lambda(): never {

@@ -244,6 +244,8 @@ export async function run(
       const { confirm = false } = answers;
       return typeof confirm === 'function' ? confirm() : confirm;
     },
+    canAsk: false,
+    ask: async () => null,
   };
   let exitCode: ExitCode | null = null;
   let error: Run['error'] = null;

@@ -29,6 +29,8 @@ try {
       document: () => {},
       style: (_, text) => text,
       confirm: async () => false,
+      canAsk: false,
+      ask: async () => null,
     },
   });
 } catch (error) {

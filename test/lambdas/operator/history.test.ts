@@ -2,7 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
+import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import { countTokenHeads } from '../../../lambdas/postgres/count-token-heads.ts';
+import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
 import { sealedHead } from '../../../lambdas/sealing/sealed-head.ts';
 import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
@@ -17,7 +19,7 @@ beforeEach(() => db.clear());
 afterAll(() => db.end());
 
 const at = (minute: number) => new Date(Date.UTC(2026, 4, 1, 10, minute));
-const ask = (id: string) => history(db.database, id);
+const ask = (id: string) => history(db.database, id, { attemptHoldSeconds: 45 });
 
 describe('the history of an integration', () => {
   it('has what its row knows, oldest first', async () => {
@@ -43,6 +45,7 @@ describe('the history of an integration', () => {
       consecutiveTransientFailures: 0,
       heldUntil: row.refresh_held_until!.toISOString(),
       claimOpen: true,
+      attempting: false,
       lastRefreshAttempt: at(9).toISOString(),
       lastRefreshSuccess: at(5).toISOString(),
       lastFailureAt: at(10).toISOString(),
@@ -62,6 +65,25 @@ describe('the history of an integration', () => {
   it('says of an attempt that nothing came of it', async () => {
     const { id } = await db.insertIntegration({ last_refresh_attempt: at(9), last_refresh_success: at(5) });
     expect((await ask(id)).entries.find(({ what }) => what === 'attempted')!.detail).toContain('no result');
+  });
+
+  it('tells an attempt that is under way by its hold, and that its provider is not called', async () => {
+    const { id } = await db.insertIntegration();
+    const attempted = (seconds: number) =>
+      db.sql(
+        `UPDATE integrations SET last_refresh_attempt = now(), refresh_held_until = now() + make_interval(secs => $2)
+         WHERE id = $1`,
+        [id, seconds],
+      );
+    await attempted(45);
+    expect(await ask(id)).toMatchObject({ integration: { attempting: true }, circuit: null });
+    await attempted(150);
+    expect((await ask(id)).integration?.attempting).toBe(false);
+    await openCircuit(db.database, { provider: 'acme' });
+    expect((await ask(id)).circuit).toMatchObject({ provider: 'acme', cause: 'by_hand' });
+    await openCircuit(db.database, { provider: 'globex' });
+    await closeCircuit(db.database, { provider: 'acme', trustedSeconds: 60 });
+    expect((await ask(id)).circuit).toBeNull();
   });
 
   it('has every threshold event, whom it told and how', async () => {
@@ -100,7 +122,11 @@ describe('the history of an integration', () => {
       relay_count: 1,
     });
     await db.insertEvent({ created_at: at(7) });
-    const { entries } = await ask(id);
+    const { entries, meanings } = await ask(id);
+    expect(meanings).toEqual({
+      invalid_grant: expect.stringMatching(/^The provider calls the grant invalid/),
+      http_503: expect.stringMatching(/^The provider has a fault of its own/),
+    });
     expect(entries.map(({ what }) => what)).toEqual([
       'connected',
       'refused',

@@ -43,6 +43,8 @@ describe('the status of providers', () => {
       failing: [],
       failingCount: 0,
       lastScan: null,
+      circuits: [],
+      disconnectionsHeld: [],
       eventsWaiting: { count: 0, oldest: null },
     });
   });

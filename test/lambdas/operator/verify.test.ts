@@ -639,6 +639,22 @@ describe('the secrets', () => {
     );
   });
 
+  it('of a provider’s other names, and of providers without a refresh token or a client', async () => {
+    const [user] = await db.sql<{ id: string }>('SELECT id FROM people');
+    const connect = (name: string, overrides: object = {}) =>
+      db.insertIntegration({ provider: name, user_id: user!.id, ...overrides });
+    await connect('gmail');
+    await connect('trello', { refresh_token: null, expiresIn: null });
+    await connect('instagram', { refresh_token: null });
+    secrets.put('providers/google', { clientId: 'us', clientSecret: 'canary-client-secret' });
+    expect((await run()).filter(({ code }) => code === 'provider_secrets')).toMatchObject([{ state: 'ok' }]);
+    // Its access tokens are exchanged, for which our client is needed.
+    await connect('facebook', { refresh_token: null });
+    expect(of(await run(), 'provider_secrets')).toMatchObject([
+      { state: 'failed', found: 'facebook: provider_not_configured; 1 connected integration wait for it.' },
+    ]);
+  });
+
   it('while Secrets Manager is away are no surprise', async () => {
     const away = process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER;
     process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = 'http://127.0.0.1:1';

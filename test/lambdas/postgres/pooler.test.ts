@@ -233,7 +233,7 @@ async function wholeWay(
 /** Everything that the operator asks. */
 async function askEverything(database: Database, integrationId: string): Promise<void> {
   await status(database, { refreshWindowSeconds: 600, attemptHoldSeconds: 45 });
-  await history(database, integrationId);
+  await history(database, integrationId, { attemptHoldSeconds: 45 });
   await keys(database);
   const reader = new SecretReader();
   const { checks } = await verify({
