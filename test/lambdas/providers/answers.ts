@@ -1147,6 +1147,9 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       { 'retry-after': '15' },
       15,
     ),
+    fault('iss:s-aska/dropbox-api-command#41', 400, {
+      error: 'invalid_client: Invalid client_id or client_secret',
+    }),
     invalidClient(),
     unavailable(500),
   ],
