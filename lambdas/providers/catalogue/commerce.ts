@@ -24,7 +24,19 @@ export const shopify = {
   credentialsCanBeTried: false,
   scopeSeparator: ',',
   errorRules: [
+    // "This request requires an active refresh_token": spent, expired, or of a shop that uninstalled the app. Fixtures of
+    // several apps.
+    {
+      status: 401,
+      fields: { error: 'invalid_request', error_description: { contains: 'active refresh_token' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
     { fields: { error: 'application_cannot_be_found' }, meaning: 'operator', code: 'client_unknown' },
+    // A shop that was closed or renamed: neither our address is wrong, nor does it say a word on the grant.
+    { status: 301, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 302, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 404, fields: {}, meaning: 'transient', code: 'account_address_gone' },
     { status: 423, fields: {}, meaning: 'transient', code: 'temporarily_unavailable' },
   ],
   notes: [

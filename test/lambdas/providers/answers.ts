@@ -1751,6 +1751,13 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(rfc6749, 400, invalidGrant()),
+    dead('2nd: fixtures of several apps', 401, {
+      error: 'invalid_request',
+      error_description: 'This request requires an active refresh_token',
+    }),
+    ...[301, 302, 404].map((status) =>
+      passing('2nd: a shop that was closed or renamed', status, '', 'account_address_gone'),
+    ),
     retryLater('shape: from memory', 2),
     fault(
       'shape: from memory',
