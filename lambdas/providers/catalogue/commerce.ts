@@ -118,19 +118,25 @@ export const square = {
   rotation: 'sometimes',
   errorRules: [
     { fields: { 'errors.0.code': 'RATE_LIMITED' }, meaning: 'transient', code: 'rate_limited' },
-    // Which of its codes Square gives here is not documented; only the plainest two count as the end of a grant.
+    // Square's forum, 11056; of another text, the same type is said of a wrong id or secret.
+    {
+      fields: { type: 'service.not_authorized', message: { contains: 'refresh token' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
     { fields: { type: 'service.not_authorized' }, meaning: 'operator', code: 'invalid_client' },
+    // Which of its codes Square gives here is not documented; only the plainest two count as the end of a grant.
     {
       fields: { 'errors.0.code': ['CLIENT_DISABLED', 'APPLICATION_DISABLED'] },
       meaning: 'operator',
       code: 'client_disabled',
     },
-    { fields: { 'errors.0.detail': { contains: 'client' } }, meaning: 'operator', code: 'invalid_client' },
     {
       fields: { 'errors.0.code': ['ACCESS_TOKEN_REVOKED', 'ACCESS_TOKEN_EXPIRED'] },
       meaning: 'invalid_refresh_token',
       code: 'access_revoked',
     },
+    // Measured by others: UNAUTHORIZED, of a token that Square does not know, with the name of our client in the text.
     {
       status: 401,
       fields: { 'errors.0.category': 'AUTHENTICATION_ERROR' },

@@ -1486,6 +1486,11 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
         refreshTokenExpiresInSeconds: 439_200,
       },
     ),
+    success(
+      '2nd: what a code was exchanged for',
+      tokens({ expires_in: 5_183_999, scope: 'email,openid,profile,w_member_social' }),
+      { expiresInSeconds: 5_183_999, scopes: ['email', 'openid', 'profile', 'w_member_social'] },
+    ),
     dead(rfc6749, 400, invalidGrant('The provided refresh token is invalid')),
     retryLater(),
     invalidClient(),
@@ -1642,6 +1647,22 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(rfc6749, 400, invalidGrant()),
+    dead('iss:pinterest/pinterest-python-sdk#114', 401, {
+      code: 283,
+      message: 'The authorization grant is invalid',
+    }),
+    fault(
+      'iss:analog-nico/passport-pinterest#6',
+      401,
+      {
+        status: 'failure',
+        code: 283,
+        data: 'Invalid Application ID',
+        message: 'The authorization grant is invalid',
+        endpoint_name: 'oauth_connect',
+      },
+      'client_unknown',
+    ),
     limited(
       'shape: from memory',
       { code: 8, message: 'You have exceeded your rate limit. Try again later.' },
@@ -1737,6 +1758,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       'client_secret_invalid',
     ),
     fault('shape: from memory', 400, { status: 400, message: 'invalid client' }, 'client_unknown'),
+    fault(
+      'iss:twitchdev/issues#943',
+      400,
+      { status: 400, message: 'missing client secret' },
+      'client_secret_invalid',
+    ),
     unavailable(),
   ],
   shopify: [
@@ -1864,6 +1891,24 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
         ],
       },
       'access_revoked',
+    ),
+    dead('2nd: developer.squareup.com/forums/t/getting-error-while-renew-token/11056', 401, {
+      message: 'Invalid refresh token',
+      type: 'service.not_authorized',
+    }),
+    refused(
+      '2nd: measured in the sandbox',
+      401,
+      {
+        errors: [
+          {
+            category: 'AUTHENTICATION_ERROR',
+            code: 'UNAUTHORIZED',
+            detail: 'Token not found for client sq0idp-1',
+          },
+        ],
+      },
+      'grant_refused',
     ),
     refused(
       'shape: from memory',
