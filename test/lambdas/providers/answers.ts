@@ -191,6 +191,8 @@ const entraCodes = 'gh:MicrosoftDocs/entra-docs docs/identity-platform/reference
 const graphError = (code: number, message: string, more: Readonly<Record<string, unknown>> = {}) => ({
   error: { message, type: 'OAuthException', code, fbtrace_id: 'AXdw3q2VvX9nJ4wQ', ...more },
 });
+/** Which error stands beside a message is not shown. */
+const zoomMessages = 'doc:developers.zoom.us/docs/integrations/oauth-error-messages';
 const graphErrors = 'doc:developers.facebook.com/docs/graph-api/guides/error-handling';
 /** What the three of Meta have in common. */
 const ofMeta: readonly KnownAnswer[] = [
@@ -1005,6 +1007,44 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
     ),
     dead('iss:devforum.zoom.us/t/10375', 400, { reason: 'Invalid Token!', error: 'invalid_request' }),
     dead('iss:devforum.zoom.us/t/10375', 401, { reason: 'Invalid Token!', error: 'invalid_request' }),
+    dead(
+      zoomMessages,
+      400,
+      { reason: 'The owner of the token does not exist.', error: 'invalid_request' },
+      'account_not_found',
+    ),
+    dead(
+      zoomMessages,
+      400,
+      { reason: 'The token has been revoked.', error: 'invalid_request' },
+      'access_revoked',
+    ),
+    dead(zoomMessages, 400, {
+      reason: 'The token ID is out of the token tolerance range.',
+      error: 'invalid_request',
+    }),
+    dead(zoomMessages, 400, {
+      reason: 'Can not find the authentication for the access token.',
+      error: 'invalid_request',
+    }),
+    refused(
+      zoomMessages,
+      400,
+      { reason: 'The token is disabled by admin.', error: 'invalid_request' },
+      'app_blocked',
+    ),
+    refused(
+      zoomMessages,
+      400,
+      { reason: 'Refresh token invalid.', error: 'invalid_request' },
+      'consent_required',
+    ),
+    fault(
+      zoomMessages,
+      400,
+      { reason: 'The app has been disabled', error: 'invalid_request' },
+      'client_disabled',
+    ),
     // The same name for a request that is malformed blames nobody's grant.
     fault(rfc6749, 400, { reason: 'Missing grant type', error: 'invalid_request' }, 'invalid_request'),
     fault('doc:developers.zoom.us/docs/integrations/oauth', 401, {
