@@ -157,8 +157,6 @@ describe('the class of an answer', () => {
     [200, { ...tokens, access_token: 7 }, 'transient'],
     [200, { ...tokens, access_token: 'a\nb' }, 'transient'],
     [200, { ...tokens, access_token: 'a\u0000b' }, 'transient'],
-    [200, { ...tokens, refresh_token: 7 }, 'transient'],
-    [200, { ...tokens, refresh_token: 'a\u0000b' }, 'transient'],
     [200, { ...tokens, token_type: 'mac' }, 'transient'],
     [200, [tokens], 'transient'],
 
@@ -519,6 +517,14 @@ describe('new tokens', () => {
       scopes: null,
       kept: {},
       remarks: [],
+    });
+  });
+
+  it.each([false, 7, {}, 'a\u0000b'])('keep the refresh token that they came for where %j came', (given) => {
+    expect(read({ ...tokens, refresh_token: given })).toMatchObject({
+      accessToken: 'at',
+      refreshToken: null,
+      remarks: ['refresh_token_unusable'],
     });
   });
 
