@@ -240,6 +240,7 @@ const ofMeta: readonly KnownAnswer[] = [
     400,
     graphError(101, 'Error validating application. Cannot get application info due to a system error.'),
   ),
+  fault('shape: as error-handling', 400, graphError(101, 'Invalid API key')),
   fault(graphErrors, 400, graphError(3, 'Unknown method'), 'unauthorized_client'),
   passing(
     graphErrors,
@@ -500,6 +501,18 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       400,
       aadsts('invalid_grant', 1, { suberror: 'device_authentication_failed' }),
       'conditional_access',
+    ),
+    refused(
+      'gh:AzureAD/microsoft-authentication-library-for-python',
+      400,
+      aadsts('invalid_grant', 1, { suberror: 'consent_required' }),
+      'consent_required',
+    ),
+    refused(
+      'gh:AzureAD/microsoft-authentication-library-for-python',
+      400,
+      aadsts('invalid_grant', 1, { suberror: 'user_password_expired' }),
+      'interaction_required',
     ),
     fault(
       'gh:AzureAD/microsoft-authentication-library-for-python',
@@ -1224,6 +1237,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       { 'retry-after': '30' },
       30,
     ),
+    limited('shape: the same in the words of OAuth', { error: 'rate_limit_exceeded' }, {}, null, 400),
     fault('gh:box/developer.box.com content/guides/api-calls/permissions-and-errors/common-errors.md', 400, {
       error: 'invalid_client',
       error_description: 'The client credentials are invalid',
@@ -1414,9 +1428,11 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       '<html><body>No help desk at this address</body></html>',
       'account_address_gone',
     ),
-    passing('shape: an account that was renamed', 301, '', 'account_address_gone', null, {
-      location: 'https://www.zendesk.com/',
-    }),
+    ...[301, 302].map((status) =>
+      passing('shape: an account that was renamed', status, '', 'account_address_gone', null, {
+        location: 'https://www.zendesk.com/',
+      }),
+    ),
     retryLater(),
     invalidClient(),
     unavailable(),
@@ -1863,6 +1879,15 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       400,
       invalidGrant('This refresh token was issued in test mode, but a live mode key was used.'),
       'mode_mismatch',
+    ),
+    ...['This refresh token is of live mode.', 'This refresh token has another livemode than the key.'].map(
+      (description) =>
+        fault(
+          'shape: as Stripe/OAuth/InvalidGrantError says in words',
+          400,
+          invalidGrant(description),
+          'mode_mismatch',
+        ),
     ),
     fault('doc:docs.stripe.com/error-codes', 401, {
       error: { message: 'Invalid API Key provided: sk_live_****', type: 'invalid_request_error' },
