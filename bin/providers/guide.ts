@@ -116,7 +116,8 @@ them, and any other field replaces the catalogue's. So \`scopes\` must go on to 
 
 ## One that is not in the catalogue
 
-The same secret, with a definition. Two fields are needed; what has a default may be left out:
+The same secret, with a definition. Two fields are needed; what has a default may be left out. With both of them it is a
+definition of its own also under a name of the catalogue, and takes nothing from there unless \`extends\` names the entry:
 
 \`\`\`json
 {

@@ -74,8 +74,8 @@ ${table(
 )}`,
     `### Without renewal
 
-Nothing renews their access tokens, and most never expire. Rows without \`expires_at\` are left alone; of the others the
-user is told before they end. They need no secret.
+Nothing renews their access tokens, and most never expire: their rows are left alone, whatever \`expires_at\` says. Those
+of ${ending(others)} end: of rows with an \`expires_at\`, the user is told before it comes. They need no secret.
 
 ${table(
   ['name', 'provider', ''],
@@ -105,6 +105,13 @@ function described(name: string, entry: CatalogueEntry): Provider {
   const parsed = parseDefinition(description, name);
   if (!parsed.ok) throw new Error(parsed.problem);
   return { name, entry, definition: parsed.value };
+}
+
+function ending(providers: readonly Provider[]): string {
+  return providers
+    .filter(({ definition }) => definition.accessTokenLifetimeSeconds !== undefined)
+    .map(({ name }) => code(name))
+    .join(', ');
 }
 
 function catalogueTable(providers: readonly Provider[]): string {

@@ -20,7 +20,7 @@ const secretContent = z.strictObject({
   variables: z._default(z.record(z.string(), text), {}),
   /** Name in the catalogue of the provider whose definition this is; by default the secret's own. */
   extends: z.optional(text),
-  /** What differs from the catalogue; the whole definition of a provider that the catalogue does not know. */
+  /** What differs from the catalogue, or a whole definition. */
   provider: z._default(z.record(z.string(), z.unknown()), {}),
 });
 
@@ -61,13 +61,15 @@ export function parseProviderClient(name: string, secret: string): Parsed<Provid
     const problems = [problemsOf(parsed.error, 'the secret')];
     // Whoever mends a secret wants to know everything at once.
     if (isRecord(document) && isRecord(document.provider)) {
-      const given = parseDefinition(merge(findInCatalogue(name)?.description ?? {}, document.provider));
-      if (!given.ok) problems.push(given.problem);
+      const base = typeof document.extends === 'string' ? document.extends : undefined;
+      const known = baseOf(name, base, document.provider);
+      const given = parseDefinition(merge(known?.description ?? {}, document.provider));
+      if (!given.ok && (base === undefined || known !== null)) problems.push(given.problem);
     }
     return { ok: false, problem: problems.join('; ') };
   }
   const { extends: base, provider: override, ...client } = parsed.data;
-  const known = findInCatalogue(base ?? name);
+  const known = baseOf(name, base, override);
   if (base !== undefined && known === null) {
     return { ok: false, problem: 'extends: must be a provider of the catalogue (evergrant provider list)' };
   }
@@ -104,6 +106,20 @@ export function clientWithoutSecret(name: string): ProviderClient | null {
     variables: {},
     provider: definition.value,
   };
+}
+
+/**
+ * What a definition is laid over. One that has the two fields which nobody else can know is whole: its provider only
+ * happens to have a name of the catalogue, so that nothing of the entry may change how it is talked to.
+ */
+function baseOf(
+  name: string,
+  base: string | undefined,
+  override: Readonly<Record<string, unknown>>,
+): ReturnType<typeof findInCatalogue> {
+  if (base !== undefined) return findInCatalogue(base);
+  const isWhole = Object.hasOwn(override, 'displayName') && Object.hasOwn(override, 'tokenEndpoint');
+  return isWhole ? null : findInCatalogue(name);
 }
 
 function merge(base: Partial<ProviderDescription>, override: Readonly<Record<string, unknown>>): object {

@@ -14,7 +14,7 @@ const maxKeptBytes = 2048;
 const secretName = /(^|[._-])(token|secret|password|assertion)$/i;
 
 /**
- * The tokens of a successful answer, RFC 6749 §5.1; `null`: it holds none that can be used. Everything beside the
+ * The tokens of a successful answer, RFC 6749 §5.1; `null`: it holds no access token that can be used. Everything beside the
  * tokens is read leniently: after a rotation they are the only living ones, and must not be lost for a fault elsewhere.
  */
 export function readTokens(
@@ -27,11 +27,9 @@ export function readTokens(
   const { access_token: accessToken, refresh_token: given, token_type: type } = tokens;
   if (typeof accessToken !== 'string' || !visibleAscii.test(accessToken)) return null;
   if (typeof type === 'string' && provenTypes.includes(type.toLowerCase())) return null;
-  // An empty one is none: the one that was used stays valid.
-  const refreshToken = given === undefined || given === null || given === '' ? null : given;
-  if (refreshToken !== null && !(typeof refreshToken === 'string' && visibleAscii.test(refreshToken))) {
-    return null;
-  }
+  // An empty one is none: the one that was used stays valid. What is no token does not make the access token worthless.
+  const isNone = given === undefined || given === null || given === '';
+  const refreshToken = typeof given === 'string' && visibleAscii.test(given) ? given : null;
   const access = accessTokenLifetime(definition, tokens, headers);
   const refresh = refreshTokenLifetime(tokens, headers);
   return {
@@ -41,7 +39,11 @@ export function readTokens(
     refreshTokenExpiresInSeconds: refresh.seconds,
     scopes: readScopes(tokens.scope ?? tokens.scopes, definition.scopeSeparator),
     kept: keptFields(definition, body, [accessToken, refreshToken]),
-    remarks: [...access.remarks, ...refresh.remarks],
+    remarks: [
+      ...(refreshToken === null && !isNone ? ['refresh_token_unusable'] : []),
+      ...access.remarks,
+      ...refresh.remarks,
+    ],
   };
 }
 

@@ -20,7 +20,7 @@ export type Answer =
 /**
  * Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8, and OpenID Connect Core §3.1.2.6, codes that RFC 6749
  * §4.1.2.1 defines for the authorization endpoint and that token endpoints also use, and the usual names of passing
- * faults, which must never pass for a refusal.
+ * faults and of a refused client, which must never pass for the refusal of a grant.
  */
 const standardMeanings: Readonly<Record<string, FailureMeaning>> = {
   invalid_grant: 'invalid_refresh_token',
@@ -32,6 +32,16 @@ const standardMeanings: Readonly<Record<string, FailureMeaning>> = {
   invalid_dpop_proof: 'operator',
   use_dpop_nonce: 'operator',
   redirect_uri_mismatch: 'operator',
+  // Of a client that is refused under a name of the server's own: nobody's grant has to do with it.
+  bad_client_id: 'operator',
+  bad_client_secret: 'operator',
+  deleted_client: 'operator',
+  disabled_client: 'operator',
+  incorrect_client_credentials: 'operator',
+  invalid_client_credentials: 'operator',
+  invalid_client_id: 'operator',
+  invalid_client_secret: 'operator',
+  unknown_client: 'operator',
   // We never ask for a scope, so the server speaks of what was granted to this user.
   invalid_scope: 'permanent',
   access_denied: 'permanent',
@@ -57,6 +67,15 @@ const synonyms: Readonly<Record<string, FailureCode>> = {
   ratelimited: 'rate_limited',
   rate_limit_exceeded: 'rate_limited',
   too_many_requests: 'rate_limited',
+  bad_client_id: 'client_unknown',
+  bad_client_secret: 'client_secret_invalid',
+  deleted_client: 'client_disabled',
+  disabled_client: 'client_disabled',
+  incorrect_client_credentials: 'invalid_client',
+  invalid_client_credentials: 'invalid_client',
+  invalid_client_id: 'client_unknown',
+  invalid_client_secret: 'client_secret_invalid',
+  unknown_client: 'client_unknown',
 };
 
 /** What an error is called where neither its rule nor its own name says. */
@@ -102,7 +121,7 @@ export function verdict(definition: ProviderDefinition, answer: Answer): Outcome
   if (status >= 300 && status < 400) return fail('operator', 'redirected');
 
   const succeeds = status >= 200 && status < 300;
-  const error = body && typeof body.error === 'string' ? body.error : null;
+  const error = body && typeof body.error === 'string' ? nameOf(definition, body.error) : null;
   const meaning = error === null ? undefined : meaningOf(definition, error);
   if (error !== null && meaning !== undefined) {
     return fail(meaning, codeOf(error, meaning), safe(error));
@@ -201,6 +220,28 @@ function ownCodeOf({ fields }: ErrorRule, body: AnswerBody | null): string | nul
   return telling === undefined ? null : safe(String(telling.value));
 }
 
+/**
+ * The name that an error is known by. Servers put texts behind it ("invalid_client: Invalid client_id") and write it as
+ * words ("Rate limit exceeded."); words are no evidence that a grant is dead.
+ */
+function nameOf(definition: ProviderDefinition, error: string): string {
+  if (meaningOf(definition, error) !== undefined) return error;
+  const code = /^(\w+):\s/.exec(error)?.[1];
+  if (code !== undefined && meaningOf(definition, code) !== undefined) return code;
+  const name = firstWords(error).replaceAll(' ', '_');
+  const meaning = meaningOf(definition, name);
+  return meaning === undefined || meaning === 'invalid_refresh_token' ? error : name;
+}
+
+/** What an error says in front of its first punctuation, in lower case. */
+function firstWords(error: string): string {
+  const [words = ''] = /^[^:;,.!()]*/.exec(error.trim()) ?? [];
+  return words
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[\s_-]+/g, ' ');
+}
+
 function meaningOf(definition: ProviderDefinition, error: string): FailureMeaning | undefined {
   return ownProperty(definition.errorMeanings, error) ?? ownProperty(standardMeanings, error);
 }
@@ -236,8 +277,7 @@ const statusTexts = new Set(Object.values(STATUS_CODES).map((text) => text?.toLo
  */
 function isRefusal(error: string, status: number): boolean {
   if (status !== 400 && status !== 401 && status !== 403) return false;
-  const words = error.trim().toLowerCase().replaceAll(/[_-]/g, ' ');
-  return words !== '' && !statusTexts.has(words);
+  return error.trim() !== '' && !statusTexts.has(firstWords(error));
 }
 
 function codeOfStatus(status: number): string {

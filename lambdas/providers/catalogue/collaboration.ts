@@ -142,6 +142,45 @@ export const zoom = {
       meaning: 'invalid_refresh_token',
       code: 'invalid_grant',
     },
+    // What else its list of messages says of a token, whatever the error beside it is
+    // (developers.zoom.us/docs/integrations/oauth-error-messages).
+    {
+      fields: { reason: { contains: 'owner of the token does not exist' } },
+      meaning: 'invalid_refresh_token',
+      code: 'account_not_found',
+    },
+    {
+      fields: { reason: { contains: 'token has been revoked' } },
+      meaning: 'invalid_refresh_token',
+      code: 'access_revoked',
+    },
+    {
+      fields: { reason: { contains: 'can not find the authentication' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
+    // Used more often than its older kinds allow.
+    {
+      fields: { reason: { contains: 'token tolerance range' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
+    {
+      fields: { reason: { contains: 'token is disabled by admin' } },
+      meaning: 'permanent',
+      code: 'app_blocked',
+    },
+    // Its scopes are no longer those of the app: the user has to allow them anew.
+    {
+      fields: { reason: { contains: 'refresh token invalid' } },
+      meaning: 'permanent',
+      code: 'consent_required',
+    },
+    {
+      fields: { reason: { contains: 'app has been disabled' } },
+      meaning: 'operator',
+      code: 'client_disabled',
+    },
     // Two refreshes at a time (devforum.zoom.us).
     {
       fields: { reason: { contains: 'save access token' } },

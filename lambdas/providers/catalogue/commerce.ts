@@ -24,7 +24,19 @@ export const shopify = {
   credentialsCanBeTried: false,
   scopeSeparator: ',',
   errorRules: [
+    // "This request requires an active refresh_token": spent, expired, or of a shop that uninstalled the app. Fixtures of
+    // several apps.
+    {
+      status: 401,
+      fields: { error: 'invalid_request', error_description: { contains: 'active refresh_token' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
     { fields: { error: 'application_cannot_be_found' }, meaning: 'operator', code: 'client_unknown' },
+    // A shop that was closed or renamed: neither our address is wrong, nor does it say a word on the grant.
+    { status: 301, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 302, fields: {}, meaning: 'transient', code: 'account_address_gone' },
+    { status: 404, fields: {}, meaning: 'transient', code: 'account_address_gone' },
     { status: 423, fields: {}, meaning: 'transient', code: 'temporarily_unavailable' },
   ],
   notes: [
@@ -106,19 +118,25 @@ export const square = {
   rotation: 'sometimes',
   errorRules: [
     { fields: { 'errors.0.code': 'RATE_LIMITED' }, meaning: 'transient', code: 'rate_limited' },
-    // Which of its codes Square gives here is not documented; only the plainest two count as the end of a grant.
+    // Square's forum, 11056; of another text, the same type is said of a wrong id or secret.
+    {
+      fields: { type: 'service.not_authorized', message: { contains: 'refresh token' } },
+      meaning: 'invalid_refresh_token',
+      code: 'invalid_grant',
+    },
     { fields: { type: 'service.not_authorized' }, meaning: 'operator', code: 'invalid_client' },
+    // Which of its codes Square gives here is not documented; only the plainest two count as the end of a grant.
     {
       fields: { 'errors.0.code': ['CLIENT_DISABLED', 'APPLICATION_DISABLED'] },
       meaning: 'operator',
       code: 'client_disabled',
     },
-    { fields: { 'errors.0.detail': { contains: 'client' } }, meaning: 'operator', code: 'invalid_client' },
     {
       fields: { 'errors.0.code': ['ACCESS_TOKEN_REVOKED', 'ACCESS_TOKEN_EXPIRED'] },
       meaning: 'invalid_refresh_token',
       code: 'access_revoked',
     },
+    // Measured by others: UNAUTHORIZED, of a token that Square does not know, with the name of our client in the text.
     {
       status: 401,
       fields: { 'errors.0.category': 'AUTHENTICATION_ERROR' },

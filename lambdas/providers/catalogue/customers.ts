@@ -150,8 +150,8 @@ export const zoho = {
       from: 'integration',
       pattern: 'zoho\\.(com|eu|in|com\\.au|com\\.cn|jp|sa|uk)|zohocloud\\.ca',
       description:
-        'what follows accounts. in `accounts-server` of the authorization response, such as zoho.eu',
-      default: 'zoho.com',
+        'what follows accounts. in `accounts-server` of the authorization response, such as zoho.com or zoho.eu',
+      // None by default: at another data centre a living grant looks dead, or our client unknown.
     },
   },
   clientAuthentication: 'client_secret_post',
@@ -173,7 +173,7 @@ export const zoho = {
   authorizationEndpoint: 'https://accounts.{data_center}/oauth/v2/auth',
   authorizationParameters: { access_type: 'offline', prompt: 'consent' },
   notes: [
-    "A grant is refreshed at the data centre of its user: store `data_center` in the row's `metadata`.",
+    'A grant is refreshed at the data centre of its user: store `data_center` in the row\'s `metadata`. If yours are all at one: `"variables": { "data_center": "zoho.com" }`.',
     'Zoho takes ten refreshes of one grant in ten minutes: refresh by hand sparingly.',
   ],
 } as const satisfies CatalogueEntry;

@@ -113,7 +113,7 @@ export const atlassian = {
     'Every grant dies a year after its authorization, however often it is refreshed; users are warned ahead.',
     'Ten minutes after a refresh the old access token is revoked, even if it has not expired.',
     'Using an old refresh token after ten minutes kills the new one as well: let nothing else refresh these grants.',
-    'Data Center: `"provider": { "tokenEndpoint": "https://<host>/rest/oauth2/latest/token", "requestFormat": "form" }`.',
+    'Data Center: `"provider": { "tokenEndpoint": "https://<host>/rest/oauth2/latest/token", "requestFormat": "form", "refreshTokenLifetime": { "seconds": 7776000, "from": "refresh" } }`; without the last, users are warned of the year that only the cloud has.',
   ],
 } as const satisfies CatalogueEntry;
 

@@ -40,6 +40,8 @@ export const linkedin = {
   accessTokenLifetimeSeconds: 60 * days,
   rotation: 'never',
   refreshTokenLifetime: { seconds: 365 * days, from: 'authorization' },
+  // Its documentation says spaces; its answers hold "email,openid,profile".
+  scopeSeparator: ',',
   authorizationEndpoint: 'https://www.linkedin.com/oauth/v2/authorization',
   notes: [
     'Only partners of the programme get refresh tokens. Rows without one end after 60 days, and users are warned ahead.',
@@ -92,8 +94,18 @@ export const pinterest = {
   accessTokenLifetimeSeconds: 30 * days,
   rotation: 'sometimes',
   refreshTokenLifetime: { seconds: 60 * days, from: 'refresh' },
-  // "Authentication failed." From memory, so it blames nobody's grant.
-  errorRules: [{ status: 401, fields: { code: 2 }, meaning: 'operator', code: 'invalid_client' }],
+  errorRules: [
+    // Older versions of the API said 283 of an unknown app as well: iss:analog-nico/passport-pinterest#6.
+    {
+      fields: { code: 283, data: { contains: 'application' } },
+      meaning: 'operator',
+      code: 'client_unknown',
+    },
+    // "The authorization grant is invalid": iss:pinterest/pinterest-python-sdk#114, of a wrong refresh token.
+    { fields: { code: 283 }, meaning: 'invalid_refresh_token', code: 'invalid_grant' },
+    // "Authentication failed." From memory, so it blames nobody's grant.
+    { status: 401, fields: { code: 2 }, meaning: 'operator', code: 'invalid_client' },
+  ],
   notes: [
     'Refresh tokens of the legacy kind lived 365 days and are being retired: ask for `continuous_refresh=true` where codes are exchanged.',
   ],
@@ -158,6 +170,12 @@ export const twitch = {
     },
     {
       fields: { message: { contains: 'invalid client secret' } },
+      meaning: 'operator',
+      code: 'client_secret_invalid',
+    },
+    // A client that is confidential, and was set up here as one without a secret: iss:twitchdev/issues#943.
+    {
+      fields: { message: { contains: 'missing client secret' } },
       meaning: 'operator',
       code: 'client_secret_invalid',
     },

@@ -1,11 +1,13 @@
-import type { CatalogueEntry } from './entry.ts';
+import { type CatalogueEntry, days } from './entry.ts';
 
-/** Providers whose access tokens nothing renews: most never expire, of the others the user is told in time. */
+/** Providers whose access tokens nothing renews: most never expire; of those with a lifetime the user is told in time. */
 
 export const trello = {
   displayName: 'Trello',
   documentation: 'https://developer.atlassian.com/cloud/trello/guides/rest-api/authorization/',
   renewal: 'none',
+  // Unless the authorization says otherwise.
+  accessTokenLifetimeSeconds: 30 * days,
   notes: [
     'How long a token lives is chosen at the authorization (`1hour`, `1day`, `30days`, `never`): set `expires_at` unless it is `never`.',
   ],

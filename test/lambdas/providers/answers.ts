@@ -191,6 +191,8 @@ const entraCodes = 'gh:MicrosoftDocs/entra-docs docs/identity-platform/reference
 const graphError = (code: number, message: string, more: Readonly<Record<string, unknown>> = {}) => ({
   error: { message, type: 'OAuthException', code, fbtrace_id: 'AXdw3q2VvX9nJ4wQ', ...more },
 });
+/** Which error stands beside a message is not shown. */
+const zoomMessages = 'doc:developers.zoom.us/docs/integrations/oauth-error-messages';
 const graphErrors = 'doc:developers.facebook.com/docs/graph-api/guides/error-handling';
 /** What the three of Meta have in common. */
 const ofMeta: readonly KnownAnswer[] = [
@@ -238,6 +240,7 @@ const ofMeta: readonly KnownAnswer[] = [
     400,
     graphError(101, 'Error validating application. Cannot get application info due to a system error.'),
   ),
+  fault('shape: as error-handling', 400, graphError(101, 'Invalid API key')),
   fault(graphErrors, 400, graphError(3, 'Unknown method'), 'unauthorized_client'),
   passing(
     graphErrors,
@@ -498,6 +501,18 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       400,
       aadsts('invalid_grant', 1, { suberror: 'device_authentication_failed' }),
       'conditional_access',
+    ),
+    refused(
+      'gh:AzureAD/microsoft-authentication-library-for-python',
+      400,
+      aadsts('invalid_grant', 1, { suberror: 'consent_required' }),
+      'consent_required',
+    ),
+    refused(
+      'gh:AzureAD/microsoft-authentication-library-for-python',
+      400,
+      aadsts('invalid_grant', 1, { suberror: 'user_password_expired' }),
+      'interaction_required',
     ),
     fault(
       'gh:AzureAD/microsoft-authentication-library-for-python',
@@ -1005,6 +1020,44 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
     ),
     dead('iss:devforum.zoom.us/t/10375', 400, { reason: 'Invalid Token!', error: 'invalid_request' }),
     dead('iss:devforum.zoom.us/t/10375', 401, { reason: 'Invalid Token!', error: 'invalid_request' }),
+    dead(
+      zoomMessages,
+      400,
+      { reason: 'The owner of the token does not exist.', error: 'invalid_request' },
+      'account_not_found',
+    ),
+    dead(
+      zoomMessages,
+      400,
+      { reason: 'The token has been revoked.', error: 'invalid_request' },
+      'access_revoked',
+    ),
+    dead(zoomMessages, 400, {
+      reason: 'The token ID is out of the token tolerance range.',
+      error: 'invalid_request',
+    }),
+    dead(zoomMessages, 400, {
+      reason: 'Can not find the authentication for the access token.',
+      error: 'invalid_request',
+    }),
+    refused(
+      zoomMessages,
+      400,
+      { reason: 'The token is disabled by admin.', error: 'invalid_request' },
+      'app_blocked',
+    ),
+    refused(
+      zoomMessages,
+      400,
+      { reason: 'Refresh token invalid.', error: 'invalid_request' },
+      'consent_required',
+    ),
+    fault(
+      zoomMessages,
+      400,
+      { reason: 'The app has been disabled', error: 'invalid_request' },
+      'client_disabled',
+    ),
     // The same name for a request that is malformed blames nobody's grant.
     fault(rfc6749, 400, { reason: 'Missing grant type', error: 'invalid_request' }, 'invalid_request'),
     fault('doc:developers.zoom.us/docs/integrations/oauth', 401, {
@@ -1147,6 +1200,9 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       { 'retry-after': '15' },
       15,
     ),
+    fault('iss:s-aska/dropbox-api-command#41', 400, {
+      error: 'invalid_client: Invalid client_id or client_secret',
+    }),
     invalidClient(),
     unavailable(500),
   ],
@@ -1181,6 +1237,7 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       { 'retry-after': '30' },
       30,
     ),
+    limited('shape: the same in the words of OAuth', { error: 'rate_limit_exceeded' }, {}, null, 400),
     fault('gh:box/developer.box.com content/guides/api-calls/permissions-and-errors/common-errors.md', 400, {
       error: 'invalid_client',
       error_description: 'The client credentials are invalid',
@@ -1371,9 +1428,11 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       '<html><body>No help desk at this address</body></html>',
       'account_address_gone',
     ),
-    passing('shape: an account that was renamed', 301, '', 'account_address_gone', null, {
-      location: 'https://www.zendesk.com/',
-    }),
+    ...[301, 302].map((status) =>
+      passing('shape: an account that was renamed', status, '', 'account_address_gone', null, {
+        location: 'https://www.zendesk.com/',
+      }),
+    ),
     retryLater(),
     invalidClient(),
     unavailable(),
@@ -1482,6 +1541,11 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
         refreshToken: 'new-refresh-token',
         refreshTokenExpiresInSeconds: 439_200,
       },
+    ),
+    success(
+      '2nd: what a code was exchanged for',
+      tokens({ expires_in: 5_183_999, scope: 'email,openid,profile,w_member_social' }),
+      { expiresInSeconds: 5_183_999, scopes: ['email', 'openid', 'profile', 'w_member_social'] },
     ),
     dead(rfc6749, 400, invalidGrant('The provided refresh token is invalid')),
     retryLater(),
@@ -1639,6 +1703,22 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(rfc6749, 400, invalidGrant()),
+    dead('iss:pinterest/pinterest-python-sdk#114', 401, {
+      code: 283,
+      message: 'The authorization grant is invalid',
+    }),
+    fault(
+      'iss:analog-nico/passport-pinterest#6',
+      401,
+      {
+        status: 'failure',
+        code: 283,
+        data: 'Invalid Application ID',
+        message: 'The authorization grant is invalid',
+        endpoint_name: 'oauth_connect',
+      },
+      'client_unknown',
+    ),
     limited(
       'shape: from memory',
       { code: 8, message: 'You have exceeded your rate limit. Try again later.' },
@@ -1734,6 +1814,12 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       'client_secret_invalid',
     ),
     fault('shape: from memory', 400, { status: 400, message: 'invalid client' }, 'client_unknown'),
+    fault(
+      'iss:twitchdev/issues#943',
+      400,
+      { status: 400, message: 'missing client secret' },
+      'client_secret_invalid',
+    ),
     unavailable(),
   ],
   shopify: [
@@ -1748,6 +1834,13 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       },
     ),
     dead(rfc6749, 400, invalidGrant()),
+    dead('2nd: fixtures of several apps', 401, {
+      error: 'invalid_request',
+      error_description: 'This request requires an active refresh_token',
+    }),
+    ...[301, 302, 404].map((status) =>
+      passing('2nd: a shop that was closed or renamed', status, '', 'account_address_gone'),
+    ),
     retryLater('shape: from memory', 2),
     fault(
       'shape: from memory',
@@ -1786,6 +1879,15 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       400,
       invalidGrant('This refresh token was issued in test mode, but a live mode key was used.'),
       'mode_mismatch',
+    ),
+    ...['This refresh token is of live mode.', 'This refresh token has another livemode than the key.'].map(
+      (description) =>
+        fault(
+          'shape: as Stripe/OAuth/InvalidGrantError says in words',
+          400,
+          invalidGrant(description),
+          'mode_mismatch',
+        ),
     ),
     fault('doc:docs.stripe.com/error-codes', 401, {
       error: { message: 'Invalid API Key provided: sk_live_****', type: 'invalid_request_error' },
@@ -1854,6 +1956,24 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
         ],
       },
       'access_revoked',
+    ),
+    dead('2nd: developer.squareup.com/forums/t/getting-error-while-renew-token/11056', 401, {
+      message: 'Invalid refresh token',
+      type: 'service.not_authorized',
+    }),
+    refused(
+      '2nd: measured in the sandbox',
+      401,
+      {
+        errors: [
+          {
+            category: 'AUTHENTICATION_ERROR',
+            code: 'UNAUTHORIZED',
+            detail: 'Token not found for client sq0idp-1',
+          },
+        ],
+      },
+      'grant_refused',
     ),
     refused(
       'shape: from memory',

@@ -265,7 +265,7 @@ describe('an address of the catalogue', () => {
         ),
       )
       .map(([name]) => name);
-    expect(differing).toEqual(['shopify', 'zendesk']);
+    expect(differing).toEqual(['shopify', 'zendesk', 'zoho']);
   });
 });
 

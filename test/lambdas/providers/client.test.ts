@@ -244,6 +244,37 @@ describe('a provider of the catalogue', () => {
     ]);
   });
 
+  it('lends nothing to a whole definition under its name, unless that asks for it', () => {
+    const whole = { displayName: 'Acme ID', tokenEndpoint: 'https://id.acme.example/token' };
+    for (const name of ['auth0', 'box', 'x', 'atlassian', 'instagram', 'acme']) {
+      expect(client(name, { provider: whole })).toEqual(client('acme', { provider: whole }));
+    }
+    expect(client('auth0', { provider: whole }).provider).toMatchObject({
+      clientAuthentication: 'client_secret_basic',
+      errorRules: [],
+    });
+    expect(client('box', { extends: 'box', provider: whole }).provider).toEqual({
+      ...client('box', {}).provider,
+      ...whole,
+    });
+    // What lacks one of the two is laid over the entry.
+    const moved = { tokenEndpoint: whole.tokenEndpoint };
+    expect(client('box', { provider: moved }).provider).toEqual({ ...client('box', {}).provider, ...moved });
+  });
+
+  it('that is extended is not asked for what it has', () => {
+    const secret = (extended: string) =>
+      parseProviderClient('other', JSON.stringify({ clientId: '', extends: extended, provider: {} }));
+    expect(secret('google')).toMatchObject({
+      ok: false,
+      problem: expect.not.stringContaining('displayName'),
+    });
+    expect(secret('nobody')).toMatchObject({
+      ok: false,
+      problem: expect.not.stringContaining('displayName'),
+    });
+  });
+
   it('means by an error what the operator says, whatever its rules say', () => {
     const dead = { error: 'invalid_grant', error_codes: [50173], error_description: 'AADSTS50173: x' };
     expect(judge('microsoft', {}, 400, dead)).toMatchObject({ kind: 'permanent', invalidRefreshToken: true });

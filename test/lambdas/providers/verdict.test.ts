@@ -111,6 +111,23 @@ describe('the class of an answer', () => {
     [400, { error: 'too_many_requests' }, 'transient'],
     [400, { error: 'internal_error' }, 'transient'],
     [409, { error: 'conflict' }, 'transient'],
+    // The same in words, or with words behind.
+    [400, { error: 'Too many requests, please try again later.' }, 'transient'],
+    [403, { error: 'Rate limit exceeded' }, 'transient'],
+    [403, { error: 'rate-limit-exceeded' }, 'transient'],
+    [400, { error: 'server_error: try again' }, 'transient'],
+    [403, { error: 'Service Unavailable: maintenance' }, 'transient'],
+    [403, { error: 'Forbidden.' }, 'transient'],
+    // A refused client, whatever its name and spelling.
+    [400, { error: 'invalid_client: Invalid client_id or client_secret' }, 'operator'],
+    [400, { error: 'Invalid client' }, 'operator'],
+    [400, { error: 'invalid_client_id' }, 'operator'],
+    [401, { error: 'INVALID_CLIENT_CREDENTIALS' }, 'operator'],
+    [400, { error: 'unsupported_grant_type: refresh_token' }, 'operator'],
+    // The code is evidence with words behind it as well; words alone are none.
+    [400, { error: 'invalid_grant: Token is expired or invalid.' }, 'dead'],
+    [400, { error: 'Invalid grant' }, 'permanent'],
+    [400, { error: 'the invalid_grant: no' }, 'permanent'],
     [422, { error: 'what_nobody_knows' }, 'transient'],
 
     // Wrong address, method or encoding: no matter what the page there says.
@@ -140,8 +157,6 @@ describe('the class of an answer', () => {
     [200, { ...tokens, access_token: 7 }, 'transient'],
     [200, { ...tokens, access_token: 'a\nb' }, 'transient'],
     [200, { ...tokens, access_token: 'a\u0000b' }, 'transient'],
-    [200, { ...tokens, refresh_token: 7 }, 'transient'],
-    [200, { ...tokens, refresh_token: 'a\u0000b' }, 'transient'],
     [200, { ...tokens, token_type: 'mac' }, 'transient'],
     [200, [tokens], 'transient'],
 
@@ -405,7 +420,8 @@ describe('codes', () => {
       'bad_refresh_token',
     ]);
     expect(codes('invalid_grant', 'transient')).toEqual(['temporarily_unavailable', 'invalid_grant']);
-    expect(codes('bad_client_secret', 'operator')).toEqual(['request_refused', 'bad_client_secret']);
+    expect(codes('bad_client_secret')).toEqual(['client_secret_invalid', 'bad_client_secret']);
+    expect(codes('bad_app_secret', 'operator')).toEqual(['request_refused', 'bad_app_secret']);
   });
 
   it('repeat nothing that nobody knows', () => {
@@ -501,6 +517,14 @@ describe('new tokens', () => {
       scopes: null,
       kept: {},
       remarks: [],
+    });
+  });
+
+  it.each([false, 7, {}, 'a\u0000b'])('keep the refresh token that they came for where %j came', (given) => {
+    expect(read({ ...tokens, refresh_token: given })).toMatchObject({
+      accessToken: 'at',
+      refreshToken: null,
+      remarks: ['refresh_token_unusable'],
     });
   });
 

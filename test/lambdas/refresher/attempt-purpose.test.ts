@@ -38,6 +38,9 @@ describe('an access token that has ended', () => {
     });
     expect(purposeFor(attempt('instagram'), unconfigured)).toBe('renew');
     expect(purposeFor(attempt('stripe'), unconfigured)).toBe('keep');
+    // Its tokens are never renewed, and end when their authorization said.
+    expect(purposeFor(attempt('trello'), unconfigured)).toBe('end');
+    expect(purposeFor(attempt('trello', { expires_in_seconds: null }), unconfigured)).toBe('keep');
   });
 
   it.each(['provider_secret_unavailable', 'provider_secret_malformed'])(
