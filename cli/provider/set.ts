@@ -35,10 +35,15 @@ export async function setProvider(context: CommandContext, input: Input): Promis
 
   const given = await readInput(context, input);
   if (options.issuer !== null) output.progress(`reading the metadata of ${options.issuer}`);
+  const entry = findInCatalogue(provider);
   const discovered =
     options.issuer === null
       ? {}
-      : { provider: await discover(options.issuer, { signs: options.content.privateKey !== undefined }) };
+      : {
+          // Its addresses are those of one of our accounts there; all else is as the catalogue has it.
+          ...(entry !== null && existing?.extends === undefined && { extends: entry.name }),
+          provider: await discover(options.issuer, { signs: options.content.privateKey !== undefined }),
+        };
   let change = [discovered, given, options.content].reduce(laidOver);
   if (output.canAsk) {
     introduce(context, provider, changed(existing, change) as SecretContent, secretId);

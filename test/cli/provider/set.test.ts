@@ -430,6 +430,19 @@ describe('the metadata of an issuer', () => {
     });
   });
 
+  it('leaves the rest to the catalogue, where that knows the provider', async () => {
+    await withSecrets();
+    metadata = { body: document() };
+    const ended = await set(['okta', '--issuer', origin, '--display-name', 'Acme ID'], {
+      input: JSON.stringify({ clientId: 'id', clientSecret: 'canary-secret' }),
+    });
+    expect(ended.error).toBeNull();
+    expect(stored('okta')).toMatchObject({
+      extends: 'okta',
+      provider: { displayName: 'Acme ID', tokenEndpoint: `${origin}/token` },
+    });
+  });
+
   it('is basic where it does not say, and gives way to what is said on standard input', async () => {
     await withSecrets();
     metadata = { body: document({ token_endpoint_auth_methods_supported: undefined }) };
