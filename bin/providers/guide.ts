@@ -19,7 +19,7 @@ export const fields: Readonly<Record<keyof ProviderDefinition, string>> = {
   extraParameters: 'sent with every request to the token endpoint',
   headers: 'sent likewise',
   callsPerSecond:
-    'calls that the token endpoint may get in a second, of all functions together; no limit by default',
+    'calls that the token endpoint may get in a second, of all functions together, for each name in `integrations.provider`; no limit by default',
   credentialsCanBeTried:
     '`false`: `provider check` makes no call, because a made-up token tells nothing there, or does harm',
   accessTokenLifetimeSeconds: 'where answers say none that can be read; an hour by default',
@@ -79,6 +79,10 @@ UPDATE integrations SET metadata = metadata || '{"shop": "acme"}' WHERE id = 'â€
 \`\`\`
 
 A value must fit the catalogue's pattern, so that no row can send our credentials to another host.
+
+**What the product writes** when an account is connected, and again when it is reconnected: both tokens, \`expires_at\`,
+and \`refresh_token_expires_at\` where the answer says it. Where refresh tokens live from the authorization on, in bold
+below, a row that is reconnected without it may be warned of the end of the grant before.
 
 **Several clients.** \`gmail\` and the [other names](#other-names) use the client of \`google\`. One with a secret of its
 own uses that. For any further client, choose a name, put it into \`integrations.provider\`, and say what it is:
