@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
-import { type Addresses, Client } from './demo/client.ts';
+import { addressesOf, Client } from './demo/client.ts';
 import {
   eventsOnce,
   killNotifierBetweenRowAndMail,
@@ -16,7 +16,7 @@ import { type Check, Recorder } from './demo/recorder.ts';
 import * as stories from './demo/stories.ts';
 import { addPerson, brownfieldSchema, type Person, World } from './demo/world.ts';
 import { ProductStore } from './product/store.ts';
-import { type LocalSystem, startSystem } from './system.ts';
+import { startSystem } from './system.ts';
 
 const help = `Plays the acceptance scenario against a fresh local system and shows the evidence for each promise.
 
@@ -190,32 +190,6 @@ async function brownfield(
     await pool.end();
     await store.end();
   }
-}
-
-function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId }: LocalSystem): Addresses {
-  const queueUrl = (id: string) => cloud.queues[id]?.url ?? '';
-  const functionName = (stage: string) => cloud.functions[functionId(stage)]?.name ?? '';
-  return {
-    databaseUrl,
-    sqs: cloud.endpoints.sqs,
-    secretsManager: cloud.endpoints.secretsManager,
-    inbox: cloud.endpoints.inbox,
-    lambda: cloud.endpoints.lambda,
-    queueUrls: {
-      refresh: queueUrl(queueIds.refresh),
-      refreshDeadLetters: queueUrl(queueIds.refreshDeadLetters),
-      threshold: queueUrl(queueIds.threshold),
-      thresholdDeadLetters: queueUrl(queueIds.thresholdDeadLetters),
-    },
-    functionNames: {
-      scanner: functionName('scanner'),
-      notifier: functionName('notifier'),
-      migrator: functionName('migrator'),
-      operator: functionName('operator'),
-    },
-    tokenKeySecret: 'evergrant/local/token-key',
-    logFile,
-  };
 }
 
 function told({ name, ok, evidence }: Check, stream: NodeJS.WriteStream): string {

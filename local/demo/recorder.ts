@@ -36,6 +36,8 @@ export const checkNames = [
   'operator-answered',
   'rolls-back',
   'least-privilege',
+  'outage-is-one-alarm',
+  'mass-refusal-held',
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];

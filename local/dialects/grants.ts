@@ -55,7 +55,7 @@ export class Grants {
     if (rotation === 'same') return { kind: 'good', token };
     if (rotation === 'exchange') return { kind: 'good', token: this.#issue(known.grant) };
     if (known.spentAtMs !== null) {
-      if (atMs - known.spentAtMs > graceSeconds * 1000) {
+      if (atMs - known.spentAtMs >= graceSeconds * 1000) {
         if (reuse === 'kills') known.grant.revoked = true;
         return { kind: 'reuse' };
       }
