@@ -36,6 +36,24 @@ export const identity: Readonly<Record<string, Dialect>> = {
     wrongClient: oauthError('access_denied', 401, { error_description: 'Unauthorized' }),
     rateLimit: limitedUntil('x-ratelimit-reset', 20, { error: 'too_many_requests' }),
   },
+  keycloak: {
+    ...plain,
+    paths: ['/realms/{realm}/protocol/openid-connect/token'],
+    client: ['basic', 'parameters'],
+    rotation: 'same',
+    success: (issued) =>
+      tokens(issued, {
+        expires_in: 300,
+        refresh_expires_in: 1800,
+        'not-before-policy': 0,
+        session_state: 'e7c3',
+        scope: 'openid profile',
+      }),
+    deadGrant: oauthError('invalid_grant', 400, { error_description: 'Token is not active' }),
+    wrongClient: oauthError('unauthorized_client', 401, {
+      error_description: 'Invalid client or Invalid client credentials',
+    }),
+  },
   /** RFC 6749, RFC 6750 and RFC 9700 to the letter: any OpenID provider, Keycloak among them. */
   oidc: {
     ...plain,
@@ -43,6 +61,6 @@ export const identity: Readonly<Record<string, Dialect>> = {
     client: ['basic', 'parameters'],
     rotation: 'new',
     reuse: 'kills',
-    success: (issued) => tokens(issued, { expires_in: 3600, refresh_expires_in: 1800 }),
+    success: (issued) => tokens(issued, { expires_in: 3600 }),
   },
 };

@@ -139,7 +139,7 @@ export class TokenServer {
     }
     const { answer, refreshed, reuse } = this.#decide(raw, { credentials, token, faults }, atMs);
     log({ status: answer.status, refreshed, reuse });
-    send(response, answer);
+    send(response, answer, atMs);
   }
 
   #decide(
@@ -206,11 +206,13 @@ function patternOf(path: string): RegExp {
   return new RegExp(`^${parts.join('[\\w.~-]+')}$`);
 }
 
-function send(response: ServerResponse, { status, headers = {}, body }: Answer): void {
+function send(response: ServerResponse, { status, headers = {}, body }: Answer, atMs: number): void {
   const json = typeof body !== 'string';
   response.writeHead(status, {
     'content-type': json ? 'application/json' : 'text/plain',
     'cache-control': 'no-store',
+    // Moments in answers are compared with it.
+    date: new Date(atMs).toUTCString(),
     ...headers,
   });
   response.end(json ? JSON.stringify(body) : body);

@@ -44,7 +44,7 @@ export function tooMany(retryAfterSeconds: number | null, body: string | object 
 export function limitedUntil(header: string, seconds: number, body: string | object): Dialect['rateLimit'] {
   return (atMs) => ({
     status: 429,
-    headers: { [header]: String(Math.floor(atMs / 1000) + seconds), date: new Date(atMs).toUTCString() },
+    headers: { [header]: String(Math.floor(atMs / 1000) + seconds) },
     body,
   });
 }

@@ -10,6 +10,29 @@ const microsoft = (error: string, code: number, text: string, status: number) =>
     correlation_id: 'fb3d2015-bc17-4bb9-bb85-30c5cf1aaaa7',
   });
 
+/** Production and sandbox are hosts of their own, with grants of their own. */
+const salesforce: Dialect = {
+  ...plain,
+  paths: ['/services/oauth2/token'],
+  client: ['parameters', 'basic'],
+  rotation: 'new',
+  success: (issued) =>
+    tokens(issued, {
+      instance_url: 'https://acme.my.salesforce.com',
+      id: 'https://login.salesforce.com/id/00Dx/005x',
+      issued_at: String(issued.atMs),
+      signature: 'c2lnbmF0dXJl',
+      scope: 'refresh_token api',
+    }),
+  deadGrant: oauthError('invalid_grant', 400, { error_description: 'expired access/refresh token' }),
+  wrongClient: oauthError('invalid_client', 400, { error_description: 'invalid client credentials' }),
+  rateLimit: () => ({
+    status: 403,
+    body: [{ errorCode: 'REQUEST_LIMIT_EXCEEDED', message: 'TotalRequests Limit exceeded.' }],
+  }),
+  outage: html(503, 'Down For Maintenance'),
+};
+
 const slackSays = (error: string) => ({ status: 200, body: { ok: false, error } });
 
 /** Providers of tools for work. */
@@ -109,27 +132,8 @@ export const work: Readonly<Record<string, Dialect>> = {
     },
     rateLimit: tooMany(null, { status: 'error', message: 'You have reached your secondly limit.' }),
   },
-  salesforce: {
-    ...plain,
-    paths: ['/services/oauth2/token'],
-    client: ['parameters', 'basic'],
-    rotation: 'new',
-    success: (issued) =>
-      tokens(issued, {
-        instance_url: 'https://acme.my.salesforce.com',
-        id: 'https://login.salesforce.com/id/00Dx/005x',
-        issued_at: String(issued.atMs),
-        signature: 'c2lnbmF0dXJl',
-        scope: 'refresh_token api',
-      }),
-    deadGrant: oauthError('invalid_grant', 400, { error_description: 'expired access/refresh token' }),
-    wrongClient: oauthError('invalid_client', 400, { error_description: 'invalid client credentials' }),
-    rateLimit: () => ({
-      status: 403,
-      body: [{ errorCode: 'REQUEST_LIMIT_EXCEEDED', message: 'TotalRequests Limit exceeded.' }],
-    }),
-    outage: html(503, 'Down For Maintenance'),
-  },
+  salesforce,
+  'salesforce-sandbox': salesforce,
   github: {
     ...plain,
     paths: ['/login/oauth/access_token'],
@@ -165,7 +169,6 @@ export const work: Readonly<Record<string, Dialect>> = {
       headers: {
         'x-ratelimit-remaining': '0',
         'x-ratelimit-reset': String(Math.floor(atMs / 1000) + 90),
-        date: new Date(atMs).toUTCString(),
       },
       body: { message: 'API rate limit exceeded', documentation_url: 'https://docs.github.com' },
     }),
@@ -385,5 +388,32 @@ export const work: Readonly<Record<string, Dialect>> = {
     rotation: 'same',
     success: (issued) => tokens(issued, { expires_in: 7776000, token_type: 'bearer' }, 'left_out'),
     wrongClient: unauthorizedClient,
+  },
+  ringcentral: {
+    ...plain,
+    paths: ['/restapi/oauth/token'],
+    client: ['basic'],
+    rotation: 'new',
+    graceSeconds: 60,
+    replay: 'successor',
+    success: (issued) =>
+      tokens(issued, {
+        expires_in: 3600,
+        refresh_token_expires_in: 604800,
+        scope: 'ReadAccounts CallControl',
+        owner_id: '256440016',
+        token_type: 'bearer',
+      }),
+    wrongClient: oauthError('invalid_client', 400),
+    rateLimit: tooMany(60),
+  },
+  'cal-com': {
+    ...plain,
+    paths: ['/v2/auth/oauth2/token'],
+    encodings: ['form', 'json'],
+    client: ['parameters'],
+    rotation: 'new',
+    success: (issued) => tokens(issued, { expires_in: 1800, scope: '' }),
+    wrongClient: oauthError('invalid_client', 401),
   },
 };
