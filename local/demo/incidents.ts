@@ -1,6 +1,7 @@
+import { massRefusalLimits, probesPerScan } from '../../lambdas/domain/provider-guards.ts';
 import { startSystem } from '../system.ts';
 import { addressesOf, Client } from './client.ts';
-import { CrowdedProvider, Day } from './day.ts';
+import { CrowdedProvider, Day, type Stand } from './day.ts';
 import type { Evidence, Recorder } from './recorder.ts';
 
 /**
@@ -50,13 +51,13 @@ interface Incident {
   readonly day: Day;
 }
 
-/** Ten refreshers' worth: all of it falls due with one scan. */
+/** Twenty batches of a refresher. */
 const crowd = 2_000;
 const scansInAnHour = 12;
-/** Messages per refresher at once, refreshers at once: what can be under way when nobody knows of the outage yet. */
-const mostInFlight = 100 * 5;
-/** While a circuit is open, each scan lets so many integrations try. */
-const probesPerScan = 3;
+/** By default. */
+const refreshersAtOnce = 5;
+/** With a batch of messages each: what can be under way when nobody knows of the outage yet. */
+const mostInFlight = 100 * refreshersAtOnce;
 
 async function outageIsOneAlarm(
   { client, day }: Incident,
@@ -112,6 +113,7 @@ async function outageIsOneAlarm(
     // As long as an alarm may look back.
     for (let scan = 0; scan < 6; scan += 1) await day.nextScan();
     tellAlarms(day, alarmsBefore, 'provider outage', { note, require });
+    require(day.alarms().at(-1)?.to === 'OK', 'the alarm is not over');
     tellOverlaps(provider, { note, require });
   });
 }
@@ -124,38 +126,55 @@ async function massRefusalHeld(
   provider: CrowdedProvider,
 ): Promise<void> {
   await recorder.check('mass-refusal-held', async ({ note, require }) => {
-    const { server } = provider;
-    const told = async () => {
-      const { notifications } = await provider.stand(client);
-      return `${notifications} notifications, ${await provider.emails(client)} emails`;
-    };
-    const untilAllFailedThrice = async () => {
-      for (let scan = 1; ; scan += 1) {
+    const { server, name, displayName } = provider;
+    const alarmsBefore = day.alarms().length;
+    const told = async ({ notifications }: Stand) =>
+      `${notifications} notifications, ${await provider.emails(client)} emails`;
+    const scanUntil = async (wanted: (stand: Stand) => boolean, most: number, what: string) => {
+      for (let scans = 1; ; scans += 1) {
         await day.nextScan();
         const stand = await provider.stand(client);
-        if (stand.fewestFailures >= 3 || stand.disconnected > 0) return { scan, stand };
-        require(scan < 10, `after 10 scans somebody has ${stand.fewestFailures} failures only`);
+        if (wanted(stand)) return { scans, stand };
+        require(scans < most, `after ${most} scans not ${what}: ${JSON.stringify(stand)}`);
       }
     };
+    const allFailedThrice = ({ fewestFailures }: Stand) => fewestFailures >= 3;
+
     const tokens = await provider.connect(client, refused);
     server.condition = 'refusing';
-    const incident = await untilAllFailedThrice();
+    const incident = await scanUntil(allFailedThrice, 8, 'everybody has failed three times');
     note(
-      `all ${refused} integrations at ${provider.displayName} refused (invalid_grant) in ${incident.scan} scans: everybody at ${incident.stand.fewestFailures} failures or more, ${incident.stand.disconnected} disconnected, ${await told()}`,
+      `all ${refused} integrations at ${displayName} refused (invalid_grant), three times and more, in ${incident.scans} scans: ${incident.stand.disconnected} disconnected, ${await told(incident.stand)}`,
     );
-    require(incident.stand.connected === refused, 'somebody was disconnected');
-
+    require(incident.stand.disconnected === 0, 'somebody was disconnected');
+    // What each refresher writes before all of them together are implausibly many.
+    const mostEmails = massRefusalLimits.leastFailing * refreshersAtOnce;
+    require((await provider.emails(client)) < mostEmails, 'the emails were not held');
+    require(incident.stand.notifications <= refused, 'somebody was warned twice');
     server.condition = 'healthy';
-    let scans = 0;
-    for (let stand = incident.stand; stand.fresh < refused; scans += 1) {
-      require(scans < 3, `${stand.fresh} of ${refused} are fresh after ${scans} scans`);
-      await day.nextScan();
-      stand = await provider.stand(client);
-    }
-    const healed = await provider.stand(client);
-    require(healed.failing === 0 && healed.transientlyFailing === 0, 'a counter is not 0');
-    note(`the incident heals: all fresh within ${scans} scans, every counter 0`);
-    require(tokens.length === refused, 'not everybody was connected');
+    const healed = await scanUntil(({ fresh }) => fresh === refused, 3, 'everybody is fresh');
+    require(healed.stand.failing === 0 && healed.stand.transientlyFailing === 0, 'a counter is not 0');
+    require(healed.stand.connected === refused, 'somebody is not connected');
+    note(`the incident heals: all fresh within ${healed.scans} scans, every counter 0`);
+
+    for (const token of tokens) server.revoke(token);
+    const dead = await scanUntil(allFailedThrice, 20, 'everybody has failed three times');
+    const emailsBefore = await provider.emails(client);
+    note(`then all are really revoked: ${dead.stand.disconnected} disconnected, ${await told(dead.stand)}`);
+    require(dead.stand.disconnected === 0, 'somebody was disconnected while disconnections are held');
+    tellAlarms(day, alarmsBefore, 'disconnections held', { note, require });
+    await client.invoke(client.addresses.functionNames.operator, { ask: 'close_circuit', provider: name });
+    const closed = await scanUntil(
+      ({ disconnected }) => disconnected === refused,
+      3,
+      'everybody is disconnected',
+    );
+    const emails = (await provider.emails(client)) - emailsBefore;
+    note(
+      `an operator closes it (evergrant provider close ${name}): ${closed.stand.disconnected} disconnected within ${closed.scans} scans, ${emails} more emails`,
+    );
+    require(emails <= refused && emails > 0, 'it is not at most one email each');
+    tellOverlaps(provider, { note, require });
   });
 }
 
@@ -166,7 +185,6 @@ function tellAlarms(day: Day, from: number, expected: string, { note, require }:
   for (const { name, from: before, to } of changes) note(`alarm "${short(name)}": ${before} → ${to}`);
   const off = changes.filter(({ to }) => to === 'ALARM').map(({ name }) => short(name));
   require(off.length === 1 && off[0] === expected, `the alarms that went off: ${off.join(', ') || 'none'}`);
-  require(changes.at(-1)?.to === 'OK', 'the alarm is not over');
 }
 
 function tellOverlaps({ server }: CrowdedProvider, { note, require }: Evidence): void {
