@@ -12,6 +12,7 @@ import {
   operatorAnswered,
   rollsBack,
 } from './demo/endings.ts';
+import { playIncidents } from './demo/incidents.ts';
 import { type Check, Recorder } from './demo/recorder.ts';
 import * as stories from './demo/stories.ts';
 import { addPerson, brownfieldSchema, type Person, World } from './demo/world.ts';
@@ -80,6 +81,14 @@ async function main(): Promise<number> {
   const directory = await mkdtemp(path.join(tmpdir(), 'evergrant-demo-'));
   const abort = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+  const onProgress = (step: string) => void out.write(`… ${step}\n`);
+  const ended = new AbortController();
+  // Beside the stories, which wait most of their time.
+  const incidents = playIncidents(path.join(directory, 'incidents'), recorder, {
+    signal: AbortSignal.any([abort.signal, ended.signal]),
+    onProgress: (step) => onProgress(`${step}, for what takes hours`),
+  });
+  incidents.catch(() => undefined);
   try {
     const system = await startSystem({
       directory,
@@ -87,7 +96,7 @@ async function main(): Promise<number> {
       scanIntervalMs: 1_000,
       providers,
       settings: { retryDelaySeconds: 3 },
-      onProgress: (step) => out.write(`… ${step}\n`),
+      onProgress,
       beforeCloud: async ({ databaseUrl, providers: started }) => {
         const acme = started[0]!;
         old = await brownfield(databaseUrl, (store, name) => addPerson(store, acme, name, canaries));
@@ -104,12 +113,15 @@ async function main(): Promise<number> {
         });
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
+      await Promise.race([settled(recorder, [incidents]), interrupted]);
       await settled(recorder, [leastPrivilege(system.cloud.permissionUsage(), recorder)]);
     } finally {
       await client.end();
       await system.stop();
     }
   } finally {
+    ended.abort();
+    await incidents.catch(() => undefined);
     await rm(directory, { recursive: true, force: true });
   }
   const checks = recorder.results();

@@ -20,8 +20,11 @@ export class Day {
   readonly #sqs: SQSClient;
   readonly #clock: { nowMs: number };
   readonly #queueUrls: readonly string[];
+  readonly #signal: AbortSignal;
 
-  constructor(system: LocalSystem, client: Client, clock: { nowMs: number }) {
+  /** `signal` ends the day before its next scan. */
+  constructor(system: LocalSystem, client: Client, clock: { nowMs: number }, signal: AbortSignal) {
+    this.#signal = signal;
     this.#system = system;
     this.#client = client;
     this.#clock = clock;
@@ -34,9 +37,13 @@ export class Day {
     this.#queueUrls = [refresh, threshold];
   }
 
-  /** Lets the time until the next scan pass, scans, and waits until everything that came of it is done. */
-  async nextScan(): Promise<{ readonly claimed: number }> {
-    await this.#pass(scanIntervalSeconds);
+  /**
+   * Lets the time until the next scan pass, or until one that is further away, scans, and waits until everything that
+   * came of it is done.
+   */
+  async nextScan(afterSeconds = scanIntervalSeconds): Promise<{ readonly claimed: number }> {
+    this.#signal.throwIfAborted();
+    await this.#pass(afterSeconds);
     const report = await this.#client.invoke<{ claimed: number }>(
       this.#client.addresses.functionNames.scanner,
       {},
@@ -105,11 +112,14 @@ export class CrowdedProvider {
   readonly server: TokenServer;
   readonly #clientId: string;
   readonly #clientSecret: string;
+  readonly #definition: object;
   #tokenEndpoint = '';
 
-  constructor(name: string, displayName: string) {
+  /** `definition`: what its secret says of it beyond its name and address. */
+  constructor(name: string, displayName: string, definition: object = {}) {
     this.name = name;
     this.displayName = displayName;
+    this.#definition = definition;
     this.#clientId = `acme-flows-at-${name}`;
     this.#clientSecret = `secret of ${name}: 100 % +/`;
     this.server = new TokenServer({
@@ -127,7 +137,7 @@ export class CrowdedProvider {
     return {
       clientId: this.#clientId,
       clientSecret: this.#clientSecret,
-      provider: { displayName: this.displayName, tokenEndpoint: this.#tokenEndpoint },
+      provider: { displayName: this.displayName, tokenEndpoint: this.#tokenEndpoint, ...this.#definition },
     };
   }
 
@@ -151,6 +161,11 @@ export class CrowdedProvider {
     return tokens;
   }
 
+  /** Its users disconnect all their accounts in the product. */
+  async leave(client: Client): Promise<void> {
+    await client.sql(`UPDATE integrations SET status = 'disconnected' WHERE provider = $1`, [this.name]);
+  }
+
   /** How its integrations stand, their users have been told, and their tokens are. */
   async stand(client: Client): Promise<Stand> {
     const [stand] = await client.sql<Stand>(
@@ -159,6 +174,7 @@ export class CrowdedProvider {
          count(*) FILTER (WHERE status = 'needs_reauthorization')::int AS disconnected,
          count(*) FILTER (WHERE expires_at > now() + interval '10 minutes')::int AS fresh,
          count(*) FILTER (WHERE coalesce(consecutive_transient_failures, 0) > 0)::int AS "transientlyFailing",
+         coalesce(max(consecutive_transient_failures), 0)::int AS "mostTransientFailures",
          count(*) FILTER (WHERE coalesce(consecutive_failures, 0) > 0)::int AS failing,
          coalesce(min(consecutive_failures), 0)::int AS "fewestFailures",
          (SELECT count(*)::int FROM notifications n JOIN integrations j
@@ -185,6 +201,8 @@ export interface Stand {
   /** With more than the refresh window left. */
   readonly fresh: number;
   readonly transientlyFailing: number;
+  /** The highest counter of them. */
+  readonly mostTransientFailures: number;
   readonly failing: number;
   readonly fewestFailures: number;
   readonly notifications: number;

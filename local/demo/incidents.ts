@@ -1,4 +1,4 @@
-import { massRefusalLimits, probesPerScan } from '../../lambdas/domain/provider-guards.ts';
+import { circuitLimits, massRefusalLimits, probesPerScan } from '../../lambdas/domain/provider-guards.ts';
 import { startSystem } from '../system.ts';
 import { addressesOf, Client } from './client.ts';
 import { CrowdedProvider, Day, type Stand } from './day.ts';
@@ -11,13 +11,17 @@ import type { Evidence, Recorder } from './recorder.ts';
 export async function playIncidents(
   directory: string,
   recorder: Recorder,
-  onProgress: (step: string) => void,
+  { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (step: string) => void },
 ): Promise<void> {
   const resources = new AsyncDisposableStack();
   try {
     const drive = new CrowdedProvider('hooli-drive', 'Hooli Drive');
     const crm = new CrowdedProvider('vandelay-crm', 'Vandelay CRM');
-    for (const provider of [drive, crm]) {
+    // As Spotify has it: whatever is refreshed, a grant ends half a year after its authorization.
+    const music = new CrowdedProvider('umbrella-music', 'Umbrella Music', {
+      refreshTokenLifetime: { seconds: 180 * aDay, from: 'authorization' },
+    });
+    for (const provider of [drive, crm, music]) {
       await provider.start();
       resources.defer(() => provider.server.stop());
     }
@@ -26,20 +30,26 @@ export async function playIncidents(
       directory,
       persistent: false,
       providers: [],
-      clients: { [drive.name]: drive.secret(), [crm.name]: crm.secret() },
+      clients: Object.fromEntries([drive, crm, music].map((each) => [each.name, each.secret()])),
       scanIntervalMs: null,
       alarmClock: () => clock.nowMs,
-      // The only time-out that has to be waited for.
-      settings: { callTimeoutSeconds: 3 },
       onProgress,
     });
     resources.defer(() => system.stop());
     const client = new Client(addressesOf(system));
     resources.defer(() => client.end());
-    const day = new Day(system, client, clock);
-    resources.defer(() => day.end());
-    await outageIsOneAlarm({ client, day }, recorder, drive);
-    await massRefusalHeld({ client, day }, recorder, crm);
+    const time = new Day(system, client, clock, signal);
+    resources.defer(() => time.end());
+    const incident = { client, day: time };
+    for (const play of [
+      () => outageIsOneAlarm(incident, recorder, drive),
+      () => massRefusalHeld(incident, recorder, crm),
+      () => withoutRefreshTokenTold(incident, recorder, music),
+      () => lapseWarned(incident, recorder, music),
+    ]) {
+      // One that fails says nothing about the others.
+      await play().catch(() => signal.throwIfAborted());
+    }
   } finally {
     await resources.disposeAsync();
   }
@@ -54,6 +64,7 @@ interface Incident {
 /** Twenty batches of a refresher. */
 const crowd = 2_000;
 const scansInAnHour = 12;
+const aDay = 86_400;
 /** By default. */
 const refreshersAtOnce = 5;
 /** With a batch of messages each: what can be under way when nobody knows of the outage yet. */
@@ -79,7 +90,7 @@ async function outageIsOneAlarm(
 
     const callsByScan: number[] = [];
     for (let scan = 0; scan < scansInAnHour; scan += 1) {
-      server.condition = scan === 4 ? 'silent' : scan % 2 === 0 ? 'unavailable' : 'resetting';
+      server.condition = scan % 2 === 0 ? 'unavailable' : 'resetting';
       const before = server.calls.length;
       await day.nextScan();
       callsByScan.push(server.calls.length - before);
@@ -87,17 +98,19 @@ async function outageIsOneAlarm(
     const [first = 0, ...later] = callsByScan;
     const during = await provider.stand(client);
     note(
-      `down for an hour (503, broken connections, no answer): calls by scan ${callsByScan.join(', ')}; bound: ${mostInFlight} under way when it begins, then ${probesPerScan} probes a scan`,
+      `down for an hour (503 and broken connections in turn): calls by scan ${callsByScan.join(', ')}; bound: ${mostInFlight} under way when it begins, then ${probesPerScan} probes a scan`,
     );
     require(first > 0 && first <= mostInFlight, `${first} calls were under way at the begin`);
     require(later.every((count) => count <= probesPerScan), 'a scan made more calls than its probes');
     require(later.some((count) => count > 0), 'nobody probed');
     note(
-      `meanwhile: ${during.connected} connected, ${during.disconnected} disconnected, ${during.transientlyFailing} transient counters above 0, ${during.failing} others, ${during.notifications} notifications, ${await provider.emails(client)} emails`,
+      `meanwhile: ${during.connected} connected, ${during.disconnected} disconnected, ${during.notifications} notifications, ${await provider.emails(client)} emails; ${during.transientlyFailing} failed once before it was an outage, and no counter has moved since`,
     );
     require(during.disconnected === 0, 'somebody was disconnected');
     require(during.failing === 0, 'a counter of permanent failures moved');
-    require(during.transientlyFailing <= 10, 'counters of waiting integrations moved');
+    // What each refresher writes before all of them together are an outage.
+    require(during.transientlyFailing < circuitLimits.leastFailing * refreshersAtOnce &&
+      during.mostTransientFailures <= 1, `counters of waiting integrations moved: ${JSON.stringify(during)}`);
     require(during.notifications === 0 && (await provider.emails(client)) === 0, 'somebody was told');
 
     server.condition = 'healthy';
@@ -115,10 +128,11 @@ async function outageIsOneAlarm(
     tellAlarms(day, alarmsBefore, 'provider outage', { note, require });
     require(day.alarms().at(-1)?.to === 'OK', 'the alarm is not over');
     tellOverlaps(provider, { note, require });
+    await provider.leave(client);
   });
 }
 
-const refused = 300;
+const refused = 200;
 
 async function massRefusalHeld(
   { client, day }: Incident,
@@ -178,9 +192,138 @@ async function massRefusalHeld(
   });
 }
 
+async function withoutRefreshTokenTold(
+  { client, day }: Incident,
+  recorder: Recorder,
+  provider: CrowdedProvider,
+): Promise<void> {
+  await recorder.check('without-refresh-token-told', async ({ note, require }) => {
+    const email = 'lou@acme-flows.example';
+    const grant = { email, refreshToken: null, ageDays: 52, expiresInDays: 8 };
+    const id = await connectOne(client, provider, grant);
+    await day.nextScan();
+    require((await see(client, id)).notifications.length === 0, 'it was told eight days before');
+    await day.nextScan(1.5 * aDay);
+    await day.nextScan();
+    const warned = await see(client, id);
+    note(`no refresh token, and an access token of 60 days that ends within a week: ${described(warned)}`);
+    require(warned.status === 'connected', 'it was disconnected before its access token ended');
+    require(warned.types === 'integration_warning', 'it is not one warning');
+    require((await client.emailsTo(email)).length === 0, 'an email was sent');
+    note(`"${warned.notifications[0]?.title}": ${warned.notifications[0]?.message}`);
+    await day.nextScan(6.6 * aDay);
+    const ended = await see(client, id);
+    const [mail] = await client.emailsTo(email);
+    note(`it has ended: ${described(ended)}; "${mail?.subject}"`);
+    require(ended.status === 'needs_reauthorization', `the status is ${ended.status}`);
+    require(ended.types === 'integration_warning,integration_disconnected', 'nobody was told of it');
+    require(mail?.body.text?.includes(`reconnect=${id}`) === true, 'there is no link to reconnect');
+    for (let scan = 0; scan < 3; scan += 1) await day.nextScan();
+    require((await see(client, id)).types === ended.types, 'it was told twice');
+    require((await client.emailsTo(email)).length === 1, 'it was mailed twice');
+    require(provider.server.calls.length === 0, 'the provider was called');
+    note('told once of each, and the provider was never called');
+  });
+}
+
+async function lapseWarned(
+  { client, day }: Incident,
+  recorder: Recorder,
+  provider: CrowdedProvider,
+): Promise<void> {
+  await recorder.check('lapse-warned', async ({ note, require }) => {
+    const { server } = provider;
+    const email = 'lea@acme-flows.example';
+    const grant = { email, refreshToken: server.mint(email), ageDays: 172, expiresInDays: 0.005 };
+    const id = await connectOne(client, provider, { ...grant, refreshTokenExpiresInDays: 8 });
+    await day.nextScan();
+    const early = await see(client, id);
+    require(early.refreshed &&
+      early.notifications.length === 0, 'it was not refreshed, or told eight days before');
+    await day.nextScan(1.5 * aDay);
+    const warned = await see(client, id);
+    note(
+      `refreshed ${server.calls.length} times, and the grant ends within a week all the same: ${described(warned)}`,
+    );
+    require(server.calls.length === 2, 'it was not refreshed again');
+    require(warned.status === 'connected' && warned.failing === 0, 'it counts as failing');
+    require(warned.types === 'integration_warning', 'it is not one warning');
+    require((await client.emailsTo(email)).length === 0, 'an email was sent');
+    note(`"${warned.notifications[0]?.title}": ${warned.notifications[0]?.message}`);
+    await day.nextScan(aDay);
+    const later = await see(client, id);
+    require(later.types === 'integration_warning', 'it was warned again');
+    require(server.calls.length === 3 && later.status === 'connected', 'it was not refreshed once more');
+    note('a day later it is refreshed once more, and its user not warned again');
+    tellOverlaps(provider, { note, require });
+  });
+}
+
+interface Seen {
+  readonly status: string;
+  readonly failing: number;
+  readonly refreshed: boolean;
+  /** Of its notifications, oldest first. */
+  readonly types: string;
+  readonly notifications: readonly {
+    readonly type: string;
+    readonly title: string;
+    readonly message: string;
+  }[];
+}
+
+const described = ({ status, types }: Seen) => `status ${status}, notifications [${types}]`;
+
+async function see(client: Client, id: string): Promise<Seen> {
+  const [seen] = await client.sql<Omit<Seen, 'types'>>(
+    `SELECT status, coalesce(consecutive_failures, 0) + coalesce(consecutive_transient_failures, 0) AS failing,
+       last_refresh_success IS NOT NULL AS refreshed,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('type', type, 'title', title, 'message', message) ORDER BY created_at)
+         FROM notifications WHERE metadata ->> 'integration_id' = i.id::text), '[]') AS notifications
+     FROM integrations i WHERE id = $1`,
+    [id],
+  );
+  if (!seen) throw new Error(`the integration ${id} is gone`);
+  return { ...seen, types: seen.notifications.map(({ type }) => type).join() };
+}
+
+async function connectOne(
+  client: Client,
+  { name }: CrowdedProvider,
+  grant: {
+    readonly email: string;
+    readonly refreshToken: string | null;
+    readonly ageDays: number;
+    readonly expiresInDays: number;
+    readonly refreshTokenExpiresInDays?: number;
+  },
+): Promise<string> {
+  const [row] = await client.sql<{ id: string }>(
+    `WITH users AS (INSERT INTO local_product.users (email, name) VALUES ($2, $2) RETURNING id)
+     INSERT INTO integrations (user_id, provider, status, access_token, refresh_token, created_at, expires_at,
+       refresh_token_expires_at)
+     SELECT id, $1, 'connected', 'at-first', $3, now() - $4::float8 * interval '1 day',
+       now() + $5::float8 * interval '1 day', now() + $6::float8 * interval '1 day' FROM users
+     RETURNING id`,
+    [
+      name,
+      grant.email,
+      grant.refreshToken,
+      grant.ageDays,
+      grant.expiresInDays,
+      grant.refreshTokenExpiresInDays ?? null,
+    ],
+  );
+  if (!row) throw new Error('no row was inserted');
+  return row.id;
+}
+
 /** One incident, one alarm: nothing else may have gone off. */
 function tellAlarms(day: Day, from: number, expected: string, { note, require }: Evidence): void {
-  const changes = day.alarms().slice(from);
+  const changes = day
+    .alarms()
+    .slice(from)
+    .filter((change) => change.from === 'ALARM' || change.to === 'ALARM');
   const short = (name: string) => name.replace(/^[^:]*: /, '');
   for (const { name, from: before, to } of changes) note(`alarm "${short(name)}": ${before} → ${to}`);
   const off = changes.filter(({ to }) => to === 'ALARM').map(({ name }) => short(name));

@@ -35,9 +35,11 @@ export const checkNames = [
   'nothing-leaks',
   'operator-answered',
   'rolls-back',
-  'least-privilege',
   'outage-is-one-alarm',
   'mass-refusal-held',
+  'without-refresh-token-told',
+  'lapse-warned',
+  'least-privilege',
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];
