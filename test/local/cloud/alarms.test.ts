@@ -1,8 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { Duration, Fn } from 'aws-cdk-lib';
+import { Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { afterAll, describe, expect, test } from 'vitest';
 import { type AlarmSpec, type AlarmState, Alarms, readAlarms, stateOf } from '../../../local/cloud/alarms.ts';
+import { type LocalCloudOptions, startCloud } from '../../../local/cloud/cloud.ts';
 import type { CloudEvent } from '../../../local/cloud/events.ts';
 import type { Json } from '../../../local/cloud/json.ts';
 import type { Template } from '../../../local/cloud/template.ts';
+import { addFunction, addQueue, synthesize } from './fixture.ts';
 
 const spec: AlarmSpec = {
   id: 'Alarm',
@@ -211,4 +217,83 @@ test('alarms on metrics of AWS, on expressions and on percentiles are named as n
   const { alarms, alarmsNotEvaluated } = readAlarms({ resources } as unknown as Template);
   expect(alarms).toEqual([spec]);
   expect(alarmsNotEvaluated).toEqual(['queue behind', 'share', 'Slow']);
+});
+
+describe('in a running stack', () => {
+  const assembly = synthesize((stack) => {
+    const measure = addFunction(stack, 'measure', 'measure.handler');
+    new Rule(stack, 'Scan', {
+      schedule: Schedule.rate(Duration.minutes(5)),
+      targets: [new LambdaFunction(measure)],
+    });
+    const queue = addQueue(stack, 'Work', 30);
+    const every = { threshold: 0, comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD };
+    new Alarm(stack, 'Behind', {
+      ...every,
+      alarmName: 'behind',
+      metric: queue.metricApproximateAgeOfOldestMessage(),
+      evaluationPeriods: 1,
+    });
+    new Alarm(stack, 'BadAlarm', {
+      ...every,
+      alarmName: Fn.join(': ', [stack.stackName, 'bad']),
+      alarmDescription: `It is bad in ${stack.region}.`,
+      metric: new Metric({
+        namespace: 'Fixture',
+        metricName: 'Bad',
+        dimensionsMap: { service: 'fixture' },
+        statistic: 'Sum',
+        period: Duration.minutes(5),
+      }),
+      evaluationPeriods: 3,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+  });
+  afterAll(() => assembly.remove());
+
+  async function start(options: Partial<LocalCloudOptions>) {
+    const told: CloudEvent[] = [];
+    const cloud = await startCloud({
+      assemblyDir: assembly.assemblyDir,
+      stackName: 'fixture',
+      secrets: {},
+      onEvent: (event) => void (event.type === 'alarm' && told.push(event)),
+      ...options,
+    });
+    return { cloud, told, [Symbol.asyncDispose]: () => cloud.stop() };
+  }
+
+  test('what functions print moves them, by the clock that is given', async () => {
+    let minute = 0;
+    await using started = await start({ scanIntervalMs: null, alarmClock: () => minute * 60_000 });
+    const { cloud, told } = started;
+    const step = async (value: number) => {
+      await cloud.invoke('measure', { value });
+      minute += 5;
+      cloud.alarms.evaluate();
+    };
+    for (const value of [0, 1, 1, 1, 0]) await step(value);
+    const description = 'It is bad in us-east-1.';
+    expect(told).toEqual([
+      { type: 'alarm', name: 'fixture: bad', description, from: 'INSUFFICIENT_DATA', to: 'OK' },
+      { type: 'alarm', name: 'fixture: bad', description, from: 'OK', to: 'ALARM' },
+      { type: 'alarm', name: 'fixture: bad', description, from: 'ALARM', to: 'OK' },
+    ]);
+    expect(cloud.alarms.history().map(({ atMs, to }) => [atMs / 60_000, to])).toEqual([
+      [1, 'OK'],
+      [16, 'ALARM'],
+      [21, 'OK'],
+    ]);
+    expect([...cloud.alarms.states()]).toEqual([['fixture: bad', 'OK']]);
+    expect(cloud.alarms.notEvaluated).toEqual(['behind']);
+  });
+
+  test('scans that are quicker than the rule make their time as much quicker', async () => {
+    await using started = await start({ scanIntervalMs: 250 });
+    await expect
+      .poll(() => started.cloud.alarms.states().get('fixture: bad'), { timeout: 10_000 })
+      .toBe('ALARM');
+    // Three bad periods of five minutes at least, in seconds.
+    expect(started.cloud.alarms.history().at(-1)!.atMs).toBeGreaterThanOrEqual(11 * 60_000);
+  });
 });
