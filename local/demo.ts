@@ -80,6 +80,7 @@ async function main(): Promise<number> {
   let old: OldPeople | undefined;
   const directory = await mkdtemp(path.join(tmpdir(), 'evergrant-demo-'));
   const abort = new AbortController();
+  abort.signal.addEventListener('abort', () => recorder.close());
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   const onProgress = (step: string) => void out.write(`… ${step}\n`);
   const ended = new AbortController();
@@ -107,10 +108,10 @@ async function main(): Promise<number> {
       const world = new World(client, system.store, system.providers);
       for (const canary of canaries) world.canaries.add(canary);
       const interrupted = new Promise<never>((_, reject) => {
-        abort.signal.addEventListener('abort', () => {
-          recorder.close();
-          reject(new Error('interrupted'));
-        });
+        const stop = () => reject(new Error('interrupted'));
+        // It may have come while the system was starting.
+        if (abort.signal.aborted) stop();
+        else abort.signal.addEventListener('abort', stop);
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
       await Promise.race([settled(recorder, [incidents]), interrupted]);
