@@ -41,14 +41,15 @@ export async function playIncidents(
     const time = new Day(system, client, clock, signal);
     resources.defer(() => time.end());
     const incident = { client, day: time };
-    for (const play of [
-      () => outageIsOneAlarm(incident, recorder, drive),
-      () => massRefusalHeld(incident, recorder, crm),
-      () => withoutRefreshTokenTold(incident, recorder, music),
-      () => lapseWarned(incident, recorder, music),
-    ]) {
-      // One that fails says nothing about the others.
-      await play().catch(() => signal.throwIfAborted());
+    for (const [play, provider] of [
+      [outageIsOneAlarm, drive],
+      [massRefusalHeld, crm],
+      [withoutRefreshTokenTold, music],
+      [lapseWarned, music],
+    ] as const) {
+      // One that fails says nothing about the others, and leaves nothing to them.
+      await play(incident, recorder, provider).catch(() => signal.throwIfAborted());
+      await provider.leave(client);
     }
   } finally {
     await resources.disposeAsync();
@@ -128,7 +129,6 @@ async function outageIsOneAlarm(
     tellAlarms(day, alarmsBefore, 'provider outage', { note, require });
     require(day.alarms().at(-1)?.to === 'OK', 'the alarm is not over');
     tellOverlaps(provider, { note, require });
-    await provider.leave(client);
   });
 }
 
