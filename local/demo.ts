@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
-import { type Addresses, Client } from './demo/client.ts';
+import { addressesOf, Client } from './demo/client.ts';
 import {
   eventsOnce,
   killNotifierBetweenRowAndMail,
@@ -12,11 +12,12 @@ import {
   operatorAnswered,
   rollsBack,
 } from './demo/endings.ts';
+import { playIncidents } from './demo/incidents.ts';
 import { type Check, Recorder } from './demo/recorder.ts';
 import * as stories from './demo/stories.ts';
 import { addPerson, brownfieldSchema, type Person, World } from './demo/world.ts';
 import { ProductStore } from './product/store.ts';
-import { type LocalSystem, startSystem } from './system.ts';
+import { startSystem } from './system.ts';
 
 const help = `Plays the acceptance scenario against a fresh local system and shows the evidence for each promise.
 
@@ -79,7 +80,16 @@ async function main(): Promise<number> {
   let old: OldPeople | undefined;
   const directory = await mkdtemp(path.join(tmpdir(), 'evergrant-demo-'));
   const abort = new AbortController();
+  abort.signal.addEventListener('abort', () => recorder.close());
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+  const onProgress = (step: string) => void out.write(`… ${step}\n`);
+  const ended = new AbortController();
+  // Beside the stories, which wait most of their time.
+  const incidents = playIncidents(path.join(directory, 'incidents'), recorder, {
+    signal: AbortSignal.any([abort.signal, ended.signal]),
+    onProgress: (step) => onProgress(`${step}, for what takes hours`),
+  });
+  incidents.catch(() => undefined);
   try {
     const system = await startSystem({
       directory,
@@ -87,7 +97,7 @@ async function main(): Promise<number> {
       scanIntervalMs: 1_000,
       providers,
       settings: { retryDelaySeconds: 3 },
-      onProgress: (step) => out.write(`… ${step}\n`),
+      onProgress,
       beforeCloud: async ({ databaseUrl, providers: started }) => {
         const acme = started[0]!;
         old = await brownfield(databaseUrl, (store, name) => addPerson(store, acme, name, canaries));
@@ -98,18 +108,21 @@ async function main(): Promise<number> {
       const world = new World(client, system.store, system.providers);
       for (const canary of canaries) world.canaries.add(canary);
       const interrupted = new Promise<never>((_, reject) => {
-        abort.signal.addEventListener('abort', () => {
-          recorder.close();
-          reject(new Error('interrupted'));
-        });
+        const stop = () => reject(new Error('interrupted'));
+        // It may have come while the system was starting.
+        if (abort.signal.aborted) stop();
+        else abort.signal.addEventListener('abort', stop);
       });
       await Promise.race([play(world, recorder, old!), interrupted]);
+      await Promise.race([settled(recorder, [incidents]), interrupted]);
       await settled(recorder, [leastPrivilege(system.cloud.permissionUsage(), recorder)]);
     } finally {
       await client.end();
       await system.stop();
     }
   } finally {
+    ended.abort();
+    await incidents.catch(() => undefined);
     await rm(directory, { recursive: true, force: true });
   }
   const checks = recorder.results();
@@ -190,32 +203,6 @@ async function brownfield(
     await pool.end();
     await store.end();
   }
-}
-
-function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId }: LocalSystem): Addresses {
-  const queueUrl = (id: string) => cloud.queues[id]?.url ?? '';
-  const functionName = (stage: string) => cloud.functions[functionId(stage)]?.name ?? '';
-  return {
-    databaseUrl,
-    sqs: cloud.endpoints.sqs,
-    secretsManager: cloud.endpoints.secretsManager,
-    inbox: cloud.endpoints.inbox,
-    lambda: cloud.endpoints.lambda,
-    queueUrls: {
-      refresh: queueUrl(queueIds.refresh),
-      refreshDeadLetters: queueUrl(queueIds.refreshDeadLetters),
-      threshold: queueUrl(queueIds.threshold),
-      thresholdDeadLetters: queueUrl(queueIds.thresholdDeadLetters),
-    },
-    functionNames: {
-      scanner: functionName('scanner'),
-      notifier: functionName('notifier'),
-      migrator: functionName('migrator'),
-      operator: functionName('operator'),
-    },
-    tokenKeySecret: 'evergrant/local/token-key',
-    logFile,
-  };
 }
 
 function told({ name, ok, evidence }: Check, stream: NodeJS.WriteStream): string {

@@ -244,6 +244,7 @@ and are refreshed when less than ten minutes are left.
   functions    ${cloud.endpoints.lambda}/_switches   invoke, kill, break SES
   providers    ${first}/_switches   faults: latency, 429, revocation, another client secret …
                ${second}/_switches
+  alarms       ${cloud.alarms.states().size} on what the functions measure are told here; ${cloud.alarms.notEvaluated.length} on what only AWS measures are not
   logs         ${path.relative(process.cwd(), system.logFile)}
 
 ${bold('Try')}

@@ -32,7 +32,12 @@ export interface SystemOptions {
   /** Keep the embedded database for the next start. */
   readonly persistent: boolean;
   readonly providers: readonly ProviderSpec[];
-  readonly scanIntervalMs: number;
+  /** Clients at providers that run elsewhere: the content of each one's secret, by the provider's name. */
+  readonly clients?: Readonly<Record<string, object>>;
+  /** `null`: only who asks for a scan gets one. */
+  readonly scanIntervalMs: number | null;
+  /** Milliseconds of the time that alarms live in; by default in step with the scans. */
+  readonly alarmClock?: () => number;
   /** Settings of the stack beyond those that a laptop needs, as `-c name=value` gives them. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   readonly ports?: {
@@ -120,11 +125,15 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
         [`evergrant/${stage}/database`]: { url: options.pooledUrl ?? databaseUrl, directUrl: databaseUrl },
         [tokenKeySecret]: await tokenKey(options.directory),
         ...Object.fromEntries(
-          providers.map((each) => [`evergrant/${stage}/providers/${each.provider.name}`, clientOf(each)]),
+          [
+            ...providers.map((each) => [each.provider.name, clientOf(each)] as const),
+            ...Object.entries(options.clients ?? {}),
+          ].map(([name, client]) => [`evergrant/${stage}/providers/${name}`, client]),
         ),
       },
       databases: { upstreamUrl: databaseUrl },
       scanIntervalMs: options.scanIntervalMs,
+      ...(options.alarmClock && { alarmClock: options.alarmClock }),
       logFile,
       onSecret: (name, value) => {
         if (name === tokenKeySecret) writeFileSync(tokenKeyFile(options.directory), value, { mode: 0o600 });

@@ -70,6 +70,9 @@ export class View {
       case 'access.denied':
         this.#say('red', 'denied', event.message);
         break;
+      case 'alarm':
+        this.#alarm(event);
+        break;
     }
     this.#showTotals();
   }
@@ -150,6 +153,14 @@ export class View {
       'failed',
       `${who}: ${failureClass}, ${entry.code}${status}${count}; ${then}.${fix}`,
     );
+  }
+
+  /** The first state is no news unless it is an alarm. */
+  #alarm({ name, description, from, to }: Extract<CloudEvent, { type: 'alarm' }>): void {
+    const short = name.replace(/^[^:]*: /, '');
+    const [sentence] = description.split(' Runbook: ');
+    if (to === 'ALARM') this.#say('yellow', 'alarm', `${short}: ${sentence}`);
+    else if (from === 'ALARM') this.#say('green', 'alarm', `${short}: over`);
   }
 
   #showRefreshed({ labels, durationsMs }: { labels: string[]; durationsMs: number[] }): void {

@@ -302,6 +302,14 @@ describe('everything else', () => {
     expect(show(wrong)).toEqual([]);
   });
 
+  it('the dialects of providers are written down for themselves: they know nothing of the catalogue', () => {
+    const dialects = filesIn('local/dialects');
+    expect(show(files(dialects.flatMap(arrowsOf)).filter(({ to }) => !within(to, 'local/dialects')))).toEqual(
+      [],
+    );
+    expect(dialects.length).toBeGreaterThan(0);
+  });
+
   it('nothing imports bench/ but its own', () => {
     const others = ['lambdas', 'lib', 'local', 'bin', 'cli'].flatMap(filesIn).flatMap(arrowsOf);
     expect(show(others.filter(({ to }) => within(to, 'bench')))).toEqual([]);

@@ -159,7 +159,8 @@ async function authenticate(client: ProviderClient, tokenEndpoint: string): Prom
     case 'client_secret_basic_raw':
       return { ok: true, parameters: [], header: basic(clientId, clientSecret) };
     case 'client_secret_as_user':
-      return { ok: true, parameters: [], header: basic(formEncoded(clientSecret), '') };
+      // Basic as HTTP has it (RFC 7617): the key of an API, not the credentials of OAuth, which are form-encoded.
+      return { ok: true, parameters: [], header: basic(clientSecret, '') };
     case 'client_secret_post':
       return { ok: true, parameters: [id, ['client_secret', clientSecret]] };
     case 'none':

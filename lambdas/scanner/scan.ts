@@ -163,6 +163,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   const totals = { claimed: 0, enqueued: 0, released: 0 };
   const listed: ClaimableIntegration[] = [];
   let oldestExpiredSeconds = 0;
+  // Whose disconnections are held fail and stay connected: that has an alarm of its own.
+  const held = new Set(guards.held.map((state) => state.provider));
   const most = limit ?? Number.POSITIVE_INFINITY;
   const runs = claimRuns(guards, provider, settings.pacedSpreadSeconds);
   let exhausted = false;
@@ -201,7 +203,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
         });
         exhausted = chunk.length < wanted;
         after = chunk.at(-1)?.expires_at ?? after;
-        oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
+        const oldest = chunk.find((row) => !held.has(row.provider));
+        oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(oldest?.expires_in_seconds ?? 0));
         const before = claimedInRun;
         claimedInRun += chunk.length;
         await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
@@ -272,7 +275,7 @@ type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;
 /** How fresh tokens are, and how well the refreshes of each provider go. */
 async function measure(
   { database, settings, metrics, logger }: ScanParts,
-  { open }: ProviderGuards,
+  { open, held }: ProviderGuards,
 ): Promise<void> {
   const { connected, expired } = await measureTokens(database, measureLimits);
   metrics.measure(metricNames.connected, connected);
@@ -285,8 +288,9 @@ async function measure(
     }),
   );
   for (const { provider, percent } of rates) metrics.measure(metricNames.successRate, percent, { provider });
-  // An open circuit has an alarm of its own, and one outage is one alarm.
-  const lowest = rates.find((rate) => open.every(({ provider }) => provider !== rate.provider));
+  // An open circuit and held disconnections have alarms of their own, and one incident is one alarm.
+  const alarmed = new Set([...open, ...held].map(({ provider }) => provider));
+  const lowest = rates.find(({ provider }) => !alarmed.has(provider));
   if (lowest) metrics.measure(metricNames.lowestSuccessRate, lowest.percent);
   logger.info('measured', { connected, expired, lowestSuccessRate: lowest ?? null });
 }

@@ -1,3 +1,5 @@
+import type { AlarmChange, AlarmState } from './alarms.ts';
+import { Alarms } from './alarms.ts';
 import { createAsynchronousInvoker } from './asynchronous.ts';
 import type { EmailFault, ReceivedEmail } from './email.ts';
 import { startEmail } from './email.ts';
@@ -34,6 +36,11 @@ export interface LocalCloudOptions {
   parameters?: Record<string, string>;
   /** Overrides the interval of every scheduled rule; null means that none ever fires by itself. */
   scanIntervalMs?: number | null;
+  /**
+   * Milliseconds of the time that alarms live in. By default real time, faster by as much as `scanIntervalMs` is shorter
+   * than the interval of the template's rule: with scans each second alarms see in minutes what a day would show.
+   */
+  alarmClock?: () => number;
   onEvent?: (event: CloudEvent) => void;
   /** Called with the name and the new value of a secret that a caller of the API has changed. */
   onSecret?: ((name: string, value: string) => void) | undefined;
@@ -77,6 +84,16 @@ export interface LocalCloud {
   listEmails(): Promise<ReceivedEmail[]>;
   /** Breaks every connection to the database cluster, as a failover does. */
   cutDatabaseConnections(): void;
+  alarms: {
+    /** Current states by the alarms' names. */
+    states(): ReadonlyMap<string, AlarmState>;
+    /** Every change of a state so far, oldest first. */
+    history(): readonly AlarmChange[];
+    /** Brings them up to date, for whoever cannot wait for the next tenth of a second. */
+    evaluate(): void;
+    /** Names of those that only AWS can evaluate: its own metrics, expressions. */
+    notEvaluated: readonly string[];
+  };
   /** Whether the role of a function allows a call, for endpoints beside these; the call counts as made. */
   authorize(call: Call): Verdict;
   /**
@@ -102,8 +119,11 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
   const resources = new AsyncDisposableStack();
   try {
     const log = options.logFile ? openLogFile(options.logFile) : null;
+    // Functions print nothing before there are alarms.
+    let alarms: Alarms | undefined;
     const onEvent = (event: CloudEvent) => {
       log?.write(event);
+      if (event.type === 'function.log') alarms?.take(event.line);
       options.onEvent?.(event);
     };
 
@@ -129,6 +149,10 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       databaseEndpoint: gateway,
     });
     const stack = readStack(template);
+    const watch = new Alarms({ specs: stack.alarms, nowMs: alarmClock(stack, options), onEvent });
+    alarms = watch;
+    const evaluating = setInterval(() => watch.evaluate(), ALARM_INTERVAL_MS);
+    resources.defer(() => clearInterval(evaluating));
     const iam = createAuthorizer(stack.access, onEvent);
     checkExecutionRoles(stack, iam);
     const secrets = await startSecrets({
@@ -252,6 +276,12 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       emailCallCount: email.callCount,
       listEmails: email.list,
       cutDatabaseConnections: gateway.cutConnections,
+      alarms: {
+        states: () => watch.states(),
+        history: () => watch.history(),
+        evaluate: () => watch.evaluate(),
+        notEvaluated: stack.alarmsNotEvaluated,
+      },
       authorize,
       permissionUsage() {
         const { allowed, denied } = iam.usage();
@@ -267,6 +297,16 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     await resources.disposeAsync();
     throw error;
   }
+}
+
+const ALARM_INTERVAL_MS = 100;
+
+function alarmClock({ rules: [rule] }: StackSpec, options: LocalCloudOptions): () => number {
+  const { alarmClock: given, scanIntervalMs } = options;
+  if (given) return given;
+  if (!rule || !scanIntervalMs) return Date.now;
+  const startedAtMs = performance.now();
+  return () => ((performance.now() - startedAtMs) * rule.intervalMs) / scanIntervalMs;
 }
 
 function upstreamOf(cluster: DatabaseClusterSpec, { databases }: LocalCloudOptions): string {

@@ -1,3 +1,4 @@
+import type { AlarmState } from './alarms.ts';
 import type { InvocationSource } from './invocation.ts';
 
 /** What happens in a local cloud, for whoever shows it. Functions, queues and rules are named by logical id. */
@@ -49,6 +50,8 @@ export type CloudEvent =
   | { type: 'access.denied'; callerId: string; action: string; resource: string; message: string }
   | { type: 'trigger.done'; triggerId: string; functionId: string; durationMs: number }
   | { type: 'rule.fired'; ruleId: string; functionId: string }
+  /** An alarm of the template has changed its state. */
+  | { type: 'alarm'; name: string; description: string; from: AlarmState; to: AlarmState }
   /** A connection that the database cluster's endpoint did not let in; `functionId` as far as it is known. */
   | { type: 'database.refused'; clusterId: string; functionId: string | null; reason: string }
   /** A call to the email service; `status` is null when it was left hanging. */

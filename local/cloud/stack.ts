@@ -1,3 +1,5 @@
+import type { AlarmSpec } from './alarms.ts';
+import { readAlarms } from './alarms.ts';
 import type { AccessSpec } from './iam/read-access.ts';
 import { ACCESS_TYPES, readAccess } from './iam/read-access.ts';
 import type { EmailIdentity } from './iam/ses.ts';
@@ -111,6 +113,9 @@ export interface StackSpec {
   /** The sending identities of the template. */
   emailIdentities: EmailIdentity[];
   access: AccessSpec;
+  alarms: AlarmSpec[];
+  /** Names of the alarms that only AWS can evaluate. */
+  alarmsNotEvaluated: string[];
   /** `logical id (type)` of each resource that the local cloud leaves out. */
   unsupported: string[];
 }
@@ -136,6 +141,7 @@ export function readStack(template: Template): StackSpec {
     triggers: [],
     emailIdentities: [],
     access: { roles: [], resourcePolicies: [] },
+    ...readAlarms(template),
     unsupported: [],
   };
   const backing = customResourceFunctions(template);

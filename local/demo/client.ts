@@ -6,6 +6,7 @@ import { base64url, calculateJwkThumbprint, compactDecrypt, decodeProtectedHeade
 import pg from 'pg';
 import type { RefreshCall } from '../provider/call-log.ts';
 import type { Fault } from '../provider/fault-list.ts';
+import type { LocalSystem } from '../system.ts';
 
 /** Where an operator and an app find the running system: nothing but addresses. */
 export interface Addresses {
@@ -23,6 +24,33 @@ export interface Addresses {
   readonly functionNames: Readonly<Record<'scanner' | 'notifier' | 'migrator' | 'operator', string>>;
   readonly tokenKeySecret: string;
   readonly logFile: string;
+}
+
+/** Where a system that runs here is found. */
+export function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId }: LocalSystem): Addresses {
+  const queueUrl = (id: string) => cloud.queues[id]?.url ?? '';
+  const functionName = (stage: string) => cloud.functions[functionId(stage)]?.name ?? '';
+  return {
+    databaseUrl,
+    sqs: cloud.endpoints.sqs,
+    secretsManager: cloud.endpoints.secretsManager,
+    inbox: cloud.endpoints.inbox,
+    lambda: cloud.endpoints.lambda,
+    queueUrls: {
+      refresh: queueUrl(queueIds.refresh),
+      refreshDeadLetters: queueUrl(queueIds.refreshDeadLetters),
+      threshold: queueUrl(queueIds.threshold),
+      thresholdDeadLetters: queueUrl(queueIds.thresholdDeadLetters),
+    },
+    functionNames: {
+      scanner: functionName('scanner'),
+      notifier: functionName('notifier'),
+      migrator: functionName('migrator'),
+      operator: functionName('operator'),
+    },
+    tokenKeySecret: 'evergrant/local/token-key',
+    logFile,
+  };
 }
 
 export interface Email {

@@ -35,6 +35,10 @@ export const checkNames = [
   'nothing-leaks',
   'operator-answered',
   'rolls-back',
+  'outage-is-one-alarm',
+  'mass-refusal-held',
+  'without-refresh-token-told',
+  'lapse-warned',
   'least-privilege',
 ] as const;
 

@@ -62,7 +62,7 @@ describe('the request, byte by byte', () => {
   it.each<[ProviderDescription['clientAuthentication'], string | undefined, string]>([
     ['client_secret_basic', encodedBasic, ''],
     ['client_secret_basic_raw', basic(clientId, clientSecret), ''],
-    ['client_secret_as_user', basic('p%2Ba%2Fs%25s%3A+%26%C3%A9', ''), ''],
+    ['client_secret_as_user', basic(clientSecret, ''), ''],
     ['client_secret_post', undefined, `&${client}&client_secret=p%2Ba%2Fs%25s%3A+%26%C3%A9`],
     ['none', undefined, `&${client}`],
     ['anonymous', undefined, ''],
