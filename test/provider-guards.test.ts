@@ -387,6 +387,25 @@ describe('a provider that is down', () => {
     expect(await state()).toMatchObject({ circuit_open: false });
   });
 
+  it('is found to be back though most of its integrations fail before they call it', async () => {
+    configure('acme', {
+      tokenEndpoint: `${endpoint.url}/{shop}/acme`,
+      variables: { shop: { from: 'integration', pattern: '[a-z]+', description: 'the shop' } },
+    });
+    await integrations(20);
+    await db.sql(`UPDATE integrations SET metadata = '{"shop": "acme"}'`);
+    answers({ acme: () => ({ status: 500 }) });
+    await refresh(idsOf(await scan()));
+    expect(await state()).toMatchObject({ circuit_open: true });
+    answers({});
+    await pass(scanInterval);
+    const probes = idsOf(await scan());
+    expect(probes).toHaveLength(3);
+    await db.sql(`UPDATE integrations SET metadata = NULL WHERE id = ANY($1)`, [probes.slice(1)]);
+    await refresh(probes, { database: db.database });
+    expect(await state()).toMatchObject({ circuit_open: false });
+  });
+
   it('is probed also where access tokens are exchanged long before they expire', async () => {
     configure('acme', { renewal: 'access_token', tokenParameter: 'access_token' });
     await db.sql(

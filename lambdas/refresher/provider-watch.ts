@@ -1,7 +1,7 @@
 import { metricNames } from '../contract.ts';
 import { before } from '../deadline.ts';
 import type { Outcome } from '../domain/outcome.ts';
-import { hasAnswered, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
+import { hasAnswered, hasCalled, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import type { Database } from '../postgres/database.ts';
@@ -50,7 +50,7 @@ export class ProviderWatch {
     const known = this.#of(attempt.provider);
     known.pending -= 1;
     if (outcome.kind === 'refreshed') known.refreshed += 1;
-    if (attempt.probe) this.#probes.push({ attempt, outcome });
+    if (attempt.probe && hasCalled(outcome)) this.#probes.push({ attempt, outcome });
   }
 
   /** No call was made for an attempt, and none will be. */
