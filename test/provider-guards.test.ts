@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../lambdas/contract.ts';
@@ -506,6 +507,29 @@ describe('the look at providers', () => {
     },
     30_000,
   );
+
+  it('holds up nobody’s new token for longer than two seconds', async () => {
+    await integrations(1);
+    await integrations(1, { provider: 'other' });
+    endpoint.answer = async ({ path }) => {
+      if (path.endsWith('/acme')) return { status: 500 };
+      await sleep(200);
+      return granted({ refresh_token: 'rotated' });
+    };
+    const ids = idsOf(await scan());
+    await db.inTransaction(async (product) => {
+      await product.query('LOCK TABLE evergrant.recent_failures IN ACCESS EXCLUSIVE MODE');
+      const started = performance.now();
+      const refreshing = refresh(ids, { database: db.database });
+      await expect
+        .poll(() => countOf(`provider = 'other' AND refresh_token = 'rotated'`), { timeout: 10_000 })
+        .toBe(1);
+      expect(performance.now() - started).toBeLessThan(3_500);
+      const { logged } = await refreshing;
+      expect(logged.filter(({ message }) => message === 'providers not watched')).toHaveLength(1);
+    });
+    expect(await countOf('consecutive_transient_failures = 1')).toBe(1);
+  });
 
   it('leaves the last moments to the results', async () => {
     await integrations(12);
