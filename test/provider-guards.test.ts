@@ -697,6 +697,23 @@ describe('a provider with a limit', () => {
     expect(ready).toHaveLength(2 + 50);
   });
 
+  it('does not wait behind those that go on failing: they do not use its limit up', async () => {
+    configure('acme', { callsPerSecond: 0.5 });
+    await integrations(1);
+    await refresh(idsOf(await scan()));
+    await integrations(150, { over: -80_000 });
+    await db.sql(
+      `UPDATE integrations
+       SET consecutive_transient_failures = 90, last_failure_at = now() - interval '7 min',
+           last_refresh_attempt = now() - interval '7 min'
+       WHERE expires_at < now() - interval '1 min'`,
+    );
+    const { id } = await db.insertIntegration();
+    const scanned = await scan();
+    expect(scanned.claimed).toBe(120);
+    expect(idsOf(scanned)).toContain(id);
+  });
+
   it('is forgotten a day after nobody kept to the limit any more', async () => {
     configure('acme', { callsPerSecond: 0.5 });
     await integrations(1);

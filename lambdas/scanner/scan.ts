@@ -185,26 +185,29 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   try {
     if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, request));
     for (const run of runs) {
-      let after: Date | null = null;
       let claimedInRun = 0;
-      exhausted = false;
-      while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
-        if (parts.remainingMs() < reserveMs) break;
-        const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
-        const chunk: ClaimedIntegration[] = await claimDue(database, {
-          windowSeconds: settings.refreshWindowSeconds,
-          holdSeconds: settings.claimHoldSeconds,
-          provider: run.provider,
-          excludedProviders: run.excludedProviders,
-          after,
-          limit: wanted,
-        });
-        exhausted = chunk.length < wanted;
-        after = chunk.at(-1)?.expires_at ?? after;
-        oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
-        const before = claimedInRun;
-        claimedInRun += chunk.length;
-        await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
+      for (const healthyOnly of run.healthyFirst ? [true, false] : [false]) {
+        let after: Date | null = null;
+        exhausted = false;
+        while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
+          if (parts.remainingMs() < reserveMs) break;
+          const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
+          const chunk: ClaimedIntegration[] = await claimDue(database, {
+            windowSeconds: settings.refreshWindowSeconds,
+            holdSeconds: settings.claimHoldSeconds,
+            provider: run.provider,
+            excludedProviders: run.excludedProviders,
+            healthyOnly,
+            after,
+            limit: wanted,
+          });
+          exhausted = chunk.length < wanted;
+          after = chunk.at(-1)?.expires_at ?? after;
+          oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(chunk[0]?.expires_in_seconds ?? 0));
+          const before = claimedInRun;
+          claimedInRun += chunk.length;
+          await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
+        }
       }
     }
   } finally {
