@@ -7,7 +7,7 @@ import { claimOne } from '../postgres/claim-one.ts';
 import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
 import { countLapsing } from '../postgres/count-lapsing.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, withTimeout } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
@@ -164,6 +164,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   const listed: ClaimableIntegration[] = [];
   let oldestExpiredSeconds = 0;
   const most = limit ?? Number.POSITIVE_INFINITY;
+  // Behind a crowd that waits for its provider a claim may read for long, and all others are behind it.
+  const patient = () => withTimeout(database, Math.max(endMs, parts.remainingMs() - endMs));
   const runs = claimRuns(guards, provider, settings.pacedSpreadSeconds);
   let exhausted = false;
   // Claiming the next chunk goes on while the messages of the one before are sent.
@@ -192,7 +194,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
         while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
           if (parts.remainingMs() < reserveMs) break;
           const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
-          const chunk: ClaimedIntegration[] = await claimDue(database, {
+          const chunk: ClaimedIntegration[] = await claimDue(patient(), {
             windowSeconds: settings.refreshWindowSeconds,
             holdSeconds: settings.claimHoldSeconds,
             provider: run.provider,
@@ -233,7 +235,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   if (verbose) listed.push(...lapses.claimed.slice(0, listLimit - listed.length));
   const left = exhausted
     ? 0
-    : await countDue(database, {
+    : await countDue(patient(), {
         windowSeconds: settings.refreshWindowSeconds,
         provider,
         // What waits for its provider is not this scan's debt.
