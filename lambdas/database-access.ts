@@ -5,6 +5,7 @@ import {
   type DatabaseAddress,
   DatabaseUnavailable,
   PostgresConnection,
+  type StatementOptions,
   type Transport,
 } from './postgres/database.ts';
 import { iamPassword } from './postgres/iam-password.ts';
@@ -82,13 +83,17 @@ export class FunctionDatabase implements Database {
     return this.#transport;
   }
 
-  async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
+  async query<Row>(
+    statement: string,
+    parameters: readonly unknown[],
+    options?: StatementOptions,
+  ): Promise<Row[]> {
     const open = this.#connectionTo(await this.#locate());
     open.underWay += 1;
     try {
       const connection = await open.connection;
       this.#transport = connection.transport;
-      return await connection.query<Row>(statement, parameters);
+      return await connection.query<Row>(statement, parameters, options);
     } catch (error) {
       // A rotated password or a moved database: the next try reads the secret again.
       if (error instanceof DatabaseUnavailable && !isUrl(this.#source)) this.#secrets.forget(this.#source);

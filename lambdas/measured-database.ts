@@ -1,6 +1,6 @@
 import { metricNames } from './contract.ts';
 import type { InvocationMetrics } from './observability/metrics.ts';
-import { type Database, isUnreachable } from './postgres/database.ts';
+import { type Database, isUnreachable, type StatementOptions } from './postgres/database.ts';
 
 /** A database that counts when it cannot be reached, wherever that is met and whatever its caller makes of it. */
 export class MeasuredDatabase implements Database {
@@ -12,9 +12,13 @@ export class MeasuredDatabase implements Database {
     this.#metrics = metrics;
   }
 
-  async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
+  async query<Row>(
+    statement: string,
+    parameters: readonly unknown[],
+    options?: StatementOptions,
+  ): Promise<Row[]> {
     try {
-      return await this.#database.query<Row>(statement, parameters);
+      return await this.#database.query<Row>(statement, parameters, options);
     } catch (error) {
       if (isUnreachable(error)) this.#metrics.count(metricNames.databaseUnreachable, 1);
       throw error;

@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS evergrant.recent_failures (
   failure_class  text NOT NULL,
   code           text NOT NULL
 );
-CREATE INDEX IF NOT EXISTS recent_failures_provider ON evergrant.recent_failures (provider, failed_at);
+CREATE INDEX IF NOT EXISTS recent_failures_provider ON evergrant.recent_failures (provider, failure_class, failed_at);
 CREATE INDEX IF NOT EXISTS recent_failures_failed_at ON evergrant.recent_failures (failed_at);
 
 -- Nobody is told of what ended before: a single row.

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../lambdas/contract.ts';
@@ -387,6 +388,25 @@ describe('a provider that is down', () => {
     expect(await state()).toMatchObject({ circuit_open: false });
   });
 
+  it('is found to be back though most of its integrations fail before they call it', async () => {
+    configure('acme', {
+      tokenEndpoint: `${endpoint.url}/{shop}/acme`,
+      variables: { shop: { from: 'integration', pattern: '[a-z]+', description: 'the shop' } },
+    });
+    await integrations(20);
+    await db.sql(`UPDATE integrations SET metadata = '{"shop": "acme"}'`);
+    answers({ acme: () => ({ status: 500 }) });
+    await refresh(idsOf(await scan()));
+    expect(await state()).toMatchObject({ circuit_open: true });
+    answers({});
+    await pass(scanInterval);
+    const probes = idsOf(await scan());
+    expect(probes).toHaveLength(3);
+    await db.sql(`UPDATE integrations SET metadata = NULL WHERE id = ANY($1)`, [probes.slice(1)]);
+    await refresh(probes, { database: db.database });
+    expect(await state()).toMatchObject({ circuit_open: false });
+  });
+
   it('is probed also where access tokens are exchanged long before they expire', async () => {
     configure('acme', { renewal: 'access_token', tokenParameter: 'access_token' });
     await db.sql(
@@ -487,6 +507,29 @@ describe('the look at providers', () => {
     },
     30_000,
   );
+
+  it('holds up nobody’s new token for longer than two seconds', async () => {
+    await integrations(1);
+    await integrations(1, { provider: 'other' });
+    endpoint.answer = async ({ path }) => {
+      if (path.endsWith('/acme')) return { status: 500 };
+      await sleep(200);
+      return granted({ refresh_token: 'rotated' });
+    };
+    const ids = idsOf(await scan());
+    await db.inTransaction(async (product) => {
+      await product.query('LOCK TABLE evergrant.recent_failures IN ACCESS EXCLUSIVE MODE');
+      const started = performance.now();
+      const refreshing = refresh(ids, { database: db.database });
+      await expect
+        .poll(() => countOf(`provider = 'other' AND refresh_token = 'rotated'`), { timeout: 10_000 })
+        .toBe(1);
+      expect(performance.now() - started).toBeLessThan(3_500);
+      const { logged } = await refreshing;
+      expect(logged.filter(({ message }) => message === 'providers not watched')).toHaveLength(1);
+    });
+    expect(await countOf('consecutive_transient_failures = 1')).toBe(1);
+  });
 
   it('leaves the last moments to the results', async () => {
     await integrations(12);
@@ -652,6 +695,23 @@ describe('a provider with a limit', () => {
     ];
     expect(delayed).toHaveLength(119);
     expect(ready).toHaveLength(2 + 50);
+  });
+
+  it('does not wait behind those that go on failing: they do not use its limit up', async () => {
+    configure('acme', { callsPerSecond: 0.5 });
+    await integrations(1);
+    await refresh(idsOf(await scan()));
+    await integrations(150, { over: -80_000 });
+    await db.sql(
+      `UPDATE integrations
+       SET consecutive_transient_failures = 90, last_failure_at = now() - interval '7 min',
+           last_refresh_attempt = now() - interval '7 min'
+       WHERE expires_at < now() - interval '1 min'`,
+    );
+    const { id } = await db.insertIntegration();
+    const scanned = await scan();
+    expect(scanned.claimed).toBe(120);
+    expect(idsOf(scanned)).toContain(id);
   });
 
   it('is forgotten a day after nobody kept to the limit any more', async () => {

@@ -55,6 +55,11 @@ export function hasAnswered(outcome: { readonly kind: 'refreshed' } | Failure): 
   return outcome.kind === 'refreshed' || (outcome.kind === 'permanent' && outcome.httpStatus !== null);
 }
 
+/** Whether the provider was called at all: what failed before says nothing of whether it is back. */
+export function hasCalled(outcome: { readonly kind: 'refreshed' } | Failure): boolean {
+  return outcome.kind === 'refreshed' || outcome.kind === 'transient' || outcome.httpStatus !== null;
+}
+
 /**
  * Whether a failure says anything about its provider. An operator's fault does when the provider answered: it refused
  * our client, and would refuse it for every other integration. One that never left our side says nothing.

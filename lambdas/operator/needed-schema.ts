@@ -259,11 +259,11 @@ export const neededIndexes: readonly NeededIndex[] = [
   },
   {
     relation: 'evergrant.recent_failures',
-    keys: ['provider', 'failed_at'],
+    keys: ['provider', 'failure_class', 'failed_at'],
     unique: false,
     covers: [],
     without: 'every group of failures reads those of all providers',
     create:
-      'CREATE INDEX CONCURRENTLY recent_failures_provider ON evergrant.recent_failures (provider, failed_at)',
+      'CREATE INDEX CONCURRENTLY recent_failures_provider ON evergrant.recent_failures (provider, failure_class, failed_at)',
   },
 ];

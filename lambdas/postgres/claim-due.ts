@@ -23,6 +23,7 @@ const statement = `
 WITH due AS (
   SELECT id ${dueRows}
     AND expires_at >= $4
+    AND ($7::boolean IS NOT TRUE OR last_refresh_attempt IS NULL OR last_refresh_attempt <= last_refresh_success)
   ORDER BY expires_at
   LIMIT $5
   FOR NO KEY UPDATE SKIP LOCKED
@@ -48,6 +49,8 @@ export function claimDue(
     readonly excludedProviders?: readonly string[];
     readonly after: Date | null;
     readonly limit: number;
+    /** Leaves out rows whose latest attempt did not succeed. */
+    readonly healthyOnly?: boolean;
   },
 ): Promise<ClaimedIntegration[]> {
   return database.query<ClaimedIntegration>(statement, [
@@ -57,5 +60,6 @@ export function claimDue(
     chunk.after ?? '-infinity',
     chunk.limit,
     chunk.holdSeconds,
+    chunk.healthyOnly ?? false,
   ]);
 }

@@ -2,7 +2,20 @@ import pg from 'pg';
 
 /** Runs one statement with parameters. Every statement stands alone, so that any transaction pooler will do. */
 export interface Database {
-  query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]>;
+  query<Row>(statement: string, parameters: readonly unknown[], options?: StatementOptions): Promise<Row[]>;
+}
+
+export interface StatementOptions {
+  /**
+   * How long the answer is waited for once the statement is sent, where that is not the usual time. Then the connection
+   * is given up and the statement fails, so that what waits behind it goes on; the server may still carry it out.
+   */
+  readonly timeoutMs?: number;
+}
+
+/** A database for statements that are waited for longer than usual, or not as long. */
+export function withTimeout(database: Database, timeoutMs: number): Database {
+  return { query: (statement, parameters) => database.query(statement, parameters, { timeoutMs }) };
 }
 
 /** The database cannot be reached or refused the login. Try again later; nothing was changed. */
@@ -87,7 +100,11 @@ export class PostgresConnection implements Database {
     this.#pool.on('connect', (client) => client.on('error', () => {}));
   }
 
-  async query<Row>(statement: string, parameters: readonly unknown[]): Promise<Row[]> {
+  async query<Row>(
+    statement: string,
+    parameters: readonly unknown[],
+    { timeoutMs }: StatementOptions = {},
+  ): Promise<Row[]> {
     let client: pg.PoolClient;
     try {
       client = await this.#pool.connect();
@@ -98,7 +115,11 @@ export class PostgresConnection implements Database {
     }
     let broken: Error | undefined;
     try {
-      const result = await client.query(statement, [...parameters]);
+      const result = await client.query({
+        text: statement,
+        values: [...parameters],
+        ...(timeoutMs !== undefined && { query_timeout: timeoutMs }),
+      });
       return result.rows as Row[];
     } catch (error) {
       // An error with a SQLSTATE came from the server, and the connection is as good as before. After a

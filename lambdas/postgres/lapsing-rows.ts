@@ -5,11 +5,12 @@
 const free = `
     AND (refresh_held_until IS NULL OR refresh_held_until <= now())
     AND ($2::text IS NULL OR provider = $2)
-    AND provider <> ALL($3::text[])`;
+    AND (provider = ANY ($3::text[])) IS NOT TRUE`;
 
 /**
  * Rows with a refresh token that ends within a day, however long the access token lives: a refresh brings another one,
- * or nothing does and the attempt costs little. The first conditions are those of the partial index
+ * or nothing does and the attempt costs little, which a success tells for six hours. One that failed is tried again when
+ * its hold is over, as its end may be near. The first conditions are those of the partial index
  * `evergrant_integrations_refresh_token_end`.
  */
 export const agingRows = `
@@ -17,7 +18,7 @@ export const agingRows = `
   WHERE status = 'connected' AND refresh_token IS NOT NULL AND refresh_token_expires_at IS NOT NULL
     AND refresh_token_expires_at > now() AND refresh_token_expires_at <= now() + interval '1 day'
     AND refresh_token <> ''
-    AND (last_refresh_attempt IS NULL OR last_refresh_attempt <= now() - interval '6 hours')${free}`;
+    AND (last_refresh_success IS NULL OR last_refresh_success <= now() - interval '6 hours')${free}`;
 
 /**
  * Rows without a refresh token whose access token has ended, or ends soon, is past half of its life, and has not been

@@ -27,8 +27,10 @@ export interface RecordedLapse {
 
 /**
  * Sees to grants that end by themselves. `warn`: the user is told of the coming end once, if the access token lived
- * for longer than the time before its end in which that is due; of one that lives an hour only the end is told.
- * `end`: the integration is disconnected, and the user told, unless the token had ended before the installation.
+ * for longer than the time before its end in which that is due; of one that lives an hour only the end is told. An end
+ * that has moved by less than a day since it was seen to is no news: something else than the user renews the token.
+ * `end`: the integration is disconnected, and the user told, unless the token had ended before the installation, or the
+ * user has been told of this very end: what sets the row connected again without a new token is no reconnection.
  * `keep`: the row rests for a while. `lapse_warned_for` is the end that has been seen to: it is not claimed for again,
  * and the measures of expired tokens pass over it.
  *
@@ -43,7 +45,7 @@ WITH result AS (
   FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[])
     AS r (id, used, claim, decision, provider_name)
 ), target AS MATERIALIZED (
-  SELECT i.id, i.user_id, i.provider, i.expires_at, i.lapse_warned_for, i.failure_warned_at,
+  SELECT i.id, i.user_id, i.provider, i.expires_at, i.lapse_warned_for, i.failure_warned_at, i.disconnected_grant,
          coalesce(i.consecutive_failures, 0) AS permanent_count,
          coalesce(i.consecutive_transient_failures, 0) AS transient_count,
          coalesce(i.grant_connected_since, i.created_at) AS connected_since,
@@ -63,9 +65,12 @@ WITH result AS (
   WHERE applies
 ), decided AS (
   SELECT *,
-         sees_to_end AND user_id IS NOT NULL AND expires_at > now()
-           AND born <= expires_at - make_interval(secs => $6) AS warns,
-         ends AND user_id IS NOT NULL
+         sees_to_end AND user_id IS NOT NULL AND provider IS NOT NULL AND expires_at > now()
+           AND born <= expires_at - make_interval(secs => $6)
+           AND coalesce(lapse_warned_for NOT BETWEEN expires_at - interval '1 day' AND expires_at + interval '1 day', true)
+             AS warns,
+         ends AND user_id IS NOT NULL AND provider IS NOT NULL
+           AND (lapse_warned_for = expires_at AND disconnected_grant = grant_hash) IS NOT TRUE
            AND expires_at >= coalesce((SELECT installed_at FROM evergrant.installation), '-infinity') AS tells_end
   FROM considered
 ), recorded AS (

@@ -67,6 +67,9 @@ export interface GuardThatActed {
  * - For holding disconnections those that were refused for the first time within the window. Those that go on being
  *   refused do not count again, so a hold that has ended is not begun anew by the same integrations.
  *
+ * What a guard that acts already would be decided from is not read: a hold lasts for hours in which every integration
+ * may be refused again and again. Who refuses is then only asked for as many as settle whether anybody is answered.
+ *
  * Nothing is lost between two groups that decide at once: each adds rows, and whoever comes next sees both. A state
  * that somebody is changing right now is left to the next group (`SKIP LOCKED`): results of the batch wait behind this
  * statement, so it waits for nobody; only two that write a provider's first row at the same time meet, for the time
@@ -95,12 +98,38 @@ WITH failure AS MATERIALIZED (
     LIMIT 2 * cardinality($1::uuid[])
     FOR UPDATE SKIP LOCKED
   ))
+), able AS MATERIALIZED (
+  SELECT c.provider, coalesce(NOT p.circuit_open, true) AS may_open,
+         coalesce(p.disconnections_held_until <= now(), true) AS may_hold
+  FROM (SELECT DISTINCT provider FROM failure) AS c
+  LEFT JOIN evergrant.provider_states p USING (provider)
+  WHERE coalesce(p.trusted_until <= now(), true)
 ), evidence AS (
-  SELECT r.provider, r.integration_id, r.failure_class, r.code, r.failed_at
-  FROM evergrant.recent_failures r
-  WHERE r.provider = ANY ($2::text[]) AND r.failed_at > (SELECT memory FROM horizon)
+  SELECT a.provider, r.integration_id, r.failure_class, r.code, r.failed_at
+  FROM able a
+  CROSS JOIN LATERAL (
+    SELECT integration_id, failure_class, code, failed_at
+    FROM evergrant.recent_failures
+    WHERE provider = a.provider AND failure_class IN ('transient', 'operator')
+      AND a.may_open AND failed_at > (SELECT memory FROM horizon)
+    UNION ALL
+    SELECT integration_id, failure_class, code, failed_at
+    FROM evergrant.recent_failures
+    WHERE provider = a.provider AND failure_class = 'permanent'
+      AND a.may_hold AND failed_at > (SELECT memory FROM horizon)
+    UNION ALL (
+      SELECT integration_id, failure_class, code, failed_at
+      FROM evergrant.recent_failures
+      WHERE provider = a.provider AND failure_class = 'permanent'
+        AND a.may_open AND NOT a.may_hold AND failed_at > (SELECT circuit FROM horizon)
+      ORDER BY failed_at DESC
+      LIMIT $19
+    )
+  ) AS r
   UNION ALL
-  SELECT provider, integration_id, failure_class, code, now() FROM failure
+  SELECT f.provider, f.integration_id, f.failure_class, f.code, now()
+  FROM failure f
+  JOIN able a USING (provider)
 ), of_integration AS (
   SELECT e.provider, e.integration_id, e.failure_class = 'permanent' AS refused,
          min(e.failed_at) AS first, max(e.failed_at) AS latest,
@@ -197,6 +226,9 @@ FROM changed c
 JOIN decided d USING (provider)
 WHERE c.opened OR c.held`;
 
+/** Far more answered integrations than the failures of a provider that is worth calling. */
+const answeredUpTo = 5_000;
+
 /** Returns the guards that began to act; most of the time none. */
 export function watchProviders(
   database: Database,
@@ -223,5 +255,6 @@ export function watchProviders(
     guards.massRefusal.leastFailing,
     guards.massRefusal.leastShare,
     guards.disconnectionHoldSeconds,
+    answeredUpTo,
   ]);
 }

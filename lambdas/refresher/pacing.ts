@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorFields, type Logger } from '../observability/logger.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, withTimeout } from '../postgres/database.ts';
 import { reserveCalls } from '../postgres/reserve-calls.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
@@ -21,6 +21,9 @@ export type Turn =
   | 'now'
   /** Not in this invocation: its provider's limit leaves no room for it. */
   | 'none';
+
+/** How long a reservation is waited for: results of other providers wait behind it, on the same connection. */
+const reservationMs = 2_000;
 
 /** A turn that comes at the last moment must still find it: timers are late rather than early. */
 const marginMs = 250;
@@ -64,7 +67,7 @@ export class Pacing {
       const wanted = this.#attempts
         .filter((attempt) => attempt.provider === provider)
         .toSorted((a, b) => urgency(a) - urgency(b));
-      const { granted, first_in_seconds } = await reserveCalls(database, {
+      const { granted, first_in_seconds } = await reserveCalls(withTimeout(database, reservationMs), {
         provider,
         callsPerSecond,
         calls: wanted.length,

@@ -1,10 +1,10 @@
 import { metricNames } from '../contract.ts';
 import { before } from '../deadline.ts';
 import type { Outcome } from '../domain/outcome.ts';
-import { hasAnswered, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
+import { hasAnswered, hasCalled, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, withTimeout } from '../postgres/database.ts';
 import { type SettledProbes, settleProbes } from '../postgres/settle-probes.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import { type GuardSettings, watchProviders } from '../postgres/watch-providers.ts';
@@ -19,7 +19,7 @@ export interface WatchParts {
   readonly remainingMs: () => number;
 }
 
-/** How long the commit of failures waits for the look at their providers. */
+/** How long a look at providers lasts at most: results wait for it, on the same connection. */
 const watchMs = 2_000;
 
 /** With less time left the results are more urgent: a group without a look is one that the next group makes up for. */
@@ -41,7 +41,7 @@ export class ProviderWatch {
   readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
 
   constructor(parts: WatchParts, attempts: readonly StartedAttempt[]) {
-    this.#parts = parts;
+    this.#parts = { ...parts, database: withTimeout(parts.database, watchMs) };
     for (const { provider } of attempts) this.#of(provider).pending += 1;
   }
 
@@ -50,7 +50,7 @@ export class ProviderWatch {
     const known = this.#of(attempt.provider);
     known.pending -= 1;
     if (outcome.kind === 'refreshed') known.refreshed += 1;
-    if (attempt.probe) this.#probes.push({ attempt, outcome });
+    if (attempt.probe && hasCalled(outcome)) this.#probes.push({ attempt, outcome });
   }
 
   /** No call was made for an attempt, and none will be. */

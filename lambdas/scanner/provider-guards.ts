@@ -98,6 +98,8 @@ export interface ClaimRun {
   readonly provider: string | null;
   readonly excludedProviders: readonly string[];
   readonly limit: number;
+  /** Those whose latest attempt failed come after the others: they are due for longest, and would use a limit up. */
+  readonly healthyFirst?: boolean;
   /** By how much the message of the row at an index is delayed; at once without it. */
   readonly delaySeconds?: (index: number) => number;
 }
@@ -124,6 +126,7 @@ export function claimRuns(
         provider: name,
         excludedProviders: [],
         limit: Math.max(1, Math.floor(callsPerSecond * spreadSeconds)),
+        healthyFirst: true,
         delaySeconds: (index: number) => Math.min(Math.floor(index / callsPerSecond), spreadSeconds),
       })),
     { provider, excludedProviders: apartFrom(guards), limit: Number.POSITIVE_INFINITY },

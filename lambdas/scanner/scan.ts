@@ -7,7 +7,7 @@ import { claimOne } from '../postgres/claim-one.ts';
 import type { ClaimableIntegration } from '../postgres/claimable-row.ts';
 import { countDue } from '../postgres/count-due.ts';
 import { countLapsing } from '../postgres/count-lapsing.ts';
-import type { Database } from '../postgres/database.ts';
+import { type Database, withTimeout } from '../postgres/database.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
@@ -166,6 +166,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   // Whose disconnections are held fail and stay connected: that has an alarm of its own.
   const held = new Set(guards.held.map((state) => state.provider));
   const most = limit ?? Number.POSITIVE_INFINITY;
+  // Behind a crowd that waits for its provider a claim may read for long, and all others are behind it.
+  const patient = () => withTimeout(database, Math.max(endMs, parts.remainingMs() - endMs));
   const runs = claimRuns(guards, provider, settings.pacedSpreadSeconds);
   let exhausted = false;
   // Claiming the next chunk goes on while the messages of the one before are sent.
@@ -187,27 +189,30 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   try {
     if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, request));
     for (const run of runs) {
-      let after: Date | null = null;
       let claimedInRun = 0;
-      exhausted = false;
-      while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
-        if (parts.remainingMs() < reserveMs) break;
-        const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
-        const chunk: ClaimedIntegration[] = await claimDue(database, {
-          windowSeconds: settings.refreshWindowSeconds,
-          holdSeconds: settings.claimHoldSeconds,
-          provider: run.provider,
-          excludedProviders: run.excludedProviders,
-          after,
-          limit: wanted,
-        });
-        exhausted = chunk.length < wanted;
-        after = chunk.at(-1)?.expires_at ?? after;
-        const oldest = chunk.find((row) => !held.has(row.provider));
-        oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(oldest?.expires_in_seconds ?? 0));
-        const before = claimedInRun;
-        claimedInRun += chunk.length;
-        await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
+      for (const healthyOnly of run.healthyFirst ? [true, false] : [false]) {
+        let after: Date | null = null;
+        exhausted = false;
+        while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
+          if (parts.remainingMs() < reserveMs) break;
+          const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
+          const chunk: ClaimedIntegration[] = await claimDue(patient(), {
+            windowSeconds: settings.refreshWindowSeconds,
+            holdSeconds: settings.claimHoldSeconds,
+            provider: run.provider,
+            excludedProviders: run.excludedProviders,
+            healthyOnly,
+            after,
+            limit: wanted,
+          });
+          exhausted = chunk.length < wanted;
+          after = chunk.at(-1)?.expires_at ?? after;
+          const oldest = chunk.find((row) => !held.has(row.provider));
+          oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(oldest?.expires_in_seconds ?? 0));
+          const before = claimedInRun;
+          claimedInRun += chunk.length;
+          await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
+        }
       }
     }
   } finally {
@@ -233,7 +238,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   if (verbose) listed.push(...lapses.claimed.slice(0, listLimit - listed.length));
   const left = exhausted
     ? 0
-    : await countDue(database, {
+    : await countDue(patient(), {
         windowSeconds: settings.refreshWindowSeconds,
         provider,
         // What waits for its provider is not this scan's debt.

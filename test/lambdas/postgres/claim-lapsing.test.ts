@@ -124,6 +124,15 @@ describe('an access token without a refresh token', () => {
   });
 });
 
+it('of a row that names no provider is claimed, also while some provider is left alone', async () => {
+  await db.sql('ALTER TABLE integrations ALTER COLUMN provider DROP NOT NULL');
+  const row = await bare();
+  await db.sql('UPDATE integrations SET provider = NULL');
+  expect(idsOf(await claim({ excludedProviders: ['acme'] }))).toEqual([row.id]);
+  await db.clear();
+  await db.sql('ALTER TABLE integrations ALTER COLUMN provider SET NOT NULL');
+});
+
 describe('a refresh token near its end', () => {
   it('is claimed, whatever the expiry of the access token', async () => {
     const rows = [
@@ -136,6 +145,18 @@ describe('a refresh token near its end', () => {
     expect(await claim()).toEqual([]);
   });
 
+  it('is tried again as soon as anything else that failed: it may end within hours', async () => {
+    const failed = await aging({
+      last_refresh_attempt: daysFromNow(-0.01),
+      last_failure_at: daysFromNow(-0.01),
+    });
+    const waited = await aging({
+      last_refresh_attempt: daysFromNow(-0.01),
+      last_refresh_success: daysFromNow(-2),
+    });
+    expect(idsOf(await claim()).toSorted()).toEqual([failed.id, waited.id].toSorted());
+  });
+
   it.each<[string, IntegrationOverrides]>([
     ['a day and more away', { refresh_token_expires_at: daysFromNow(1.1) }],
     ['passed', { refresh_token_expires_at: daysFromNow(-0.1) }],
@@ -146,7 +167,7 @@ describe('a refresh token near its end', () => {
   });
 
   it.each<[string, IntegrationOverrides]>([
-    ['attempted within six hours', { last_refresh_attempt: daysFromNow(-0.2) }],
+    ['refreshed within six hours', { last_refresh_success: daysFromNow(-0.2) }],
     ['held', { heldFor: 30 }],
     ['of another status', { status: 'needs_reauthorization' }],
     ['empty', { refresh_token: '', created_at: new Date() }],

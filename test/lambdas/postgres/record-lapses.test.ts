@@ -106,6 +106,23 @@ describe('an end that is near', () => {
     expect(await db.eventsOf(row.id)).toEqual([]);
   });
 
+  it('is no news where it goes on moving by less than a day: something else renews it', async () => {
+    const row = await bare();
+    expect((await verdictOf(lapse(row, 'warn'))).event_id).not.toBeNull();
+    for (let renewals = 0; renewals < 3; renewals += 1) {
+      await db.sql(
+        `UPDATE integrations SET access_token = 'access-' || $1::text, expires_at = expires_at + interval '1 hour', refresh_held_until = now() + interval '45 s'`,
+        [renewals],
+      );
+      const renewed = await db.integration(row.id);
+      expect(await verdictOf(lapse(renewed, 'warn'))).toMatchObject({ verdict: 'applied', event_id: null });
+      expect(await db.integration(row.id)).toMatchObject({ lapse_warned_for: renewed.expires_at });
+    }
+    await db.sql(`UPDATE integrations SET lapse_warned_for = now() - interval '1 day'`);
+    const anew = await db.integration(row.id);
+    expect((await verdictOf(lapse(anew, 'warn'))).event_id).not.toBeNull();
+  });
+
   it('is not seen to while it is farther away: an operator asked for the row', async () => {
     const row = await bare({ expiresIn: 50 * daySeconds });
     expect(await verdictOf(lapse(row, 'warn'))).toMatchObject({ verdict: 'applied', event_id: null });
@@ -180,6 +197,32 @@ describe('an end that has come', () => {
     const before = await db.integration(row.id);
     expect(await verdictOf(lapse(row, 'end'))).toMatchObject({ verdict: 'superseded', event_id: null });
     expect(await db.integration(row.id)).toEqual({ ...before, refresh_held_until: null });
+  });
+
+  it('is told once, though the product sets the row connected again without a new token', async () => {
+    const row = await expired();
+    await verdictOf(lapse(row, 'end'));
+    await db.sql(`UPDATE integrations SET status = 'connected', disconnect_reason = NULL`);
+    expect(await verdictOf(lapse(await db.integration(row.id), 'end'))).toMatchObject({
+      disconnected: true,
+      event_id: null,
+    });
+    expect(await db.eventsOf(row.id)).toHaveLength(1);
+  });
+
+  it('is seen to and told nobody where the row names no provider', async () => {
+    await db.sql('ALTER TABLE integrations ALTER COLUMN provider DROP NOT NULL');
+    const rows = [await expired(), await bare()];
+    await db.sql('UPDATE integrations SET provider = NULL');
+    const nameless = { providerName: null as unknown as string };
+    expect(await record([lapse(rows[0]!, 'end', nameless), lapse(rows[1]!, 'warn', nameless)])).toMatchObject(
+      [
+        { verdict: 'applied', disconnected: true, event_id: null },
+        { verdict: 'applied', disconnected: false, event_id: null },
+      ],
+    );
+    await db.clear();
+    await db.sql('ALTER TABLE integrations ALTER COLUMN provider SET NOT NULL');
   });
 
   it('comes anew after a reconnection', async () => {

@@ -342,6 +342,32 @@ it('reads the failures of the providers concerned, and no others', async () => {
   for (const node of onTable) expect(rowsRead(node)).toBeLessThan(200);
 });
 
+it('reads nothing of what a guard that acts already was decided from', async () => {
+  await db.sql(
+    `INSERT INTO evergrant.recent_failures (failed_at, provider, integration_id, failure_class, code)
+     SELECT now() - make_interval(secs => 310 + n % 1_700), $1, gen_random_uuid(), kind, 'x'
+     FROM generate_series(1, 3_000) AS n, unnest(ARRAY['permanent', 'transient']) AS kind`,
+    [provider],
+  );
+  await db.sql('VACUUM ANALYZE evergrant.recent_failures');
+  const read = async () => {
+    const plan = await explain(db, (database) =>
+      watch([failed('permanent'), failed('transient')], {}, database),
+    );
+    return plan
+      .filter((node) => node['Relation Name'] === 'recent_failures' && node['Node Type'] !== 'ModifyTable')
+      .reduce((sum, node) => sum + rowsRead(node), 0);
+  };
+  await db.sql('INSERT INTO evergrant.provider_states (provider) VALUES ($1)', [provider]);
+  expect(await read()).toBeGreaterThanOrEqual(6_000);
+  await db.sql(`UPDATE evergrant.provider_states SET disconnections_held_until = now() + interval '1 hour'`);
+  expect(await read()).toBeLessThan(3_200);
+  await openCircuit(db.database, { provider });
+  expect(await read()).toBeLessThan(200);
+  await closeCircuit(db.database, { provider, trustedSeconds: 60 });
+  expect(await read()).toBeLessThan(200);
+});
+
 /** The rules in a few lines: what each group must decide, given all before it. */
 interface Group {
   readonly secondsLater: number;

@@ -13,6 +13,23 @@ beforeAll(async () => {
 });
 afterAll(() => db.end());
 
+it('a claim may take longer than other statements: a crowd that waits for its provider is read on the way', async () => {
+  const { id } = await db.insertIntegration();
+  const database: Database = {
+    query: (statement, parameters, options) =>
+      db.database.query(
+        statement
+          .replace('WITH due AS (', 'WITH slow AS MATERIALIZED (SELECT pg_sleep(5.5)), due AS (')
+          .replace('FROM claimed\nORDER BY expires_at', 'FROM claimed, slow\nORDER BY expires_at'),
+        parameters,
+        options,
+      ),
+  };
+  const report = await scanWith(database, () => 60_000);
+  expect(report).toMatchObject({ claimed: 1 });
+  expect(await db.integration(id)).toMatchObject({ refresh_claim_open: false, refresh_claim: '1' });
+});
+
 it('a record that Postgres does not take is given up before the function is ended', async () => {
   const database: Database = {
     query: <Row>(statement: string, parameters: readonly unknown[]) =>
@@ -20,11 +37,18 @@ it('a record that Postgres does not take is given up before the function is ende
         ? new Promise<Row[]>(() => {})
         : db.database.query<Row>(statement, parameters),
   };
-  // Nothing is due, so nothing is sent.
-  const queue = new Queue('http://127.0.0.1:1/queue');
+  await db.clear();
   const endsAtMs = performance.now() + 8_000;
   const remainingMs = () => endsAtMs - performance.now();
-  const report = await scan(
+  const report = await scanWith(database, remainingMs);
+  expect(report).toMatchObject({ dryRun: false, claimed: 0 });
+  expect(remainingMs()).toBeGreaterThan(4_000);
+});
+
+/** Nobody takes the messages, and the claims are given up. */
+function scanWith(database: Database, remainingMs: () => number) {
+  const queue = new Queue('http://127.0.0.1:1/queue');
+  return scan(
     {
       database,
       refreshQueue: queue,
@@ -44,6 +68,4 @@ it('a record that Postgres does not take is given up before the function is ende
     },
     parseScanRequest({}),
   );
-  expect(report).toMatchObject({ dryRun: false, claimed: 0 });
-  expect(remainingMs()).toBeGreaterThan(4_000);
-});
+}
