@@ -563,6 +563,8 @@ describe('a provider that refuses many grants at once', () => {
     ]);
     expect(measuredOf(metricNames.disconnectionsHeld)).toEqual([1]);
     expect(measured).toContainEqual([metricNames.disconnectionsHeld, 1, { provider: 'acme' }]);
+    // Which would be the alarm of a failing provider, beside the one of the hold.
+    expect(measuredOf(metricNames.lowestSuccessRate)).toEqual([]);
     expect(await countOf(`status <> 'connected'`)).toBe(0);
     expect(await countOf('consecutive_failures = 4')).toBe(300);
     const mails = await db.sql('SELECT FROM evergrant.threshold_events WHERE email_kind IS NOT NULL');
