@@ -107,6 +107,8 @@ export const metricNames = {
   openCircuits: 'OpenCircuits',
   /** 1 at each scan while a provider's circuit is open, by `cause` (outage, client_refused, by_hand) and `provider`. */
   circuitOpen: 'CircuitOpen',
+  /** Seconds that the circuit has been open that has been so for longest, whatever its cause, at each scan; 0: none is. No dimension. */
+  longestCircuitSeconds: 'LongestCircuitSeconds',
   /**
    * Providers whose disconnections are held, at each scan and when that begins. No dimension. By `provider` 1, at each
    * scan while they are.

@@ -168,6 +168,16 @@ function definitions(
       badPeriods: 1,
     },
     {
+      name: 'circuit left open',
+      sentence:
+        'A provider has not been called for a day, because somebody opened its circuit by hand, or because it is down or refuses our client: its integrations wait, and their users have not been told.',
+      metric: own(metricNames.longestCircuitSeconds, Stats.MAXIMUM, scanInterval),
+      threshold: Duration.days(1).toSeconds(),
+      // A scan that is late changes nothing about it.
+      periods: 3,
+      badPeriods: 1,
+    },
+    {
       name: 'disconnections held',
       sentence: `Implausibly many grants of one provider were refused within minutes: nobody of it is disconnected or mailed for ${settings.disconnectionHoldHours} hours, and by then somebody should know why.`,
       metric: own(metricNames.disconnectionsHeld, Stats.MAXIMUM, scanInterval),

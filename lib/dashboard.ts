@@ -164,7 +164,10 @@ export class Dashboard extends Construct {
           graph(
             'Circuits open, by cause and provider',
             [each(metricNames.circuitOpen, ['cause', 'provider'], Stats.MAXIMUM)],
-            [metric(metricNames.openCircuits, 'providers down', Stats.MAXIMUM, Color.RED)],
+            [
+              metric(metricNames.openCircuits, 'providers down', Stats.MAXIMUM, Color.RED),
+              metric(metricNames.longestCircuitSeconds, 'open for longest (s)', Stats.MAXIMUM, Color.GREY),
+            ],
           ),
           graph('Providers whose disconnections are held', [
             each(metricNames.disconnectionsHeld, ['provider'], Stats.MAXIMUM),

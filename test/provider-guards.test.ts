@@ -129,6 +129,7 @@ async function scan(event: object = {}): Promise<Scanned> {
   const refreshQueue = new Queue(queueUrl('refresh'));
   const send = vi.spyOn(refreshQueue, 'send');
   const measure = vi.spyOn(metrics, 'measure');
+  const seconds = vi.spyOn(metrics, 'seconds');
   const report = await scanWith(
     {
       database: db.database,
@@ -149,7 +150,7 @@ async function scan(event: object = {}): Promise<Scanned> {
     },
     parseScanRequest(event),
   );
-  measured = measure.mock.calls;
+  measured = [...measure.mock.calls, ...seconds.mock.calls];
   const messages = send.mock.calls.flatMap(([sent]) =>
     sent.map(({ body, delaySeconds }) => ({
       id: (body as { integrationId: string }).integrationId,
@@ -465,6 +466,9 @@ describe('a provider that is down', () => {
     expect(await db.sql('SELECT oldest_expired_seconds FROM evergrant.scans')).toEqual([
       { oldest_expired_seconds: 0 },
     ]);
+    await db.sql(`UPDATE evergrant.provider_states SET circuit_opened_at = now() - interval '25 hours'`);
+    await scan();
+    expect(measuredOf(metricNames.longestCircuitSeconds).at(-1)).toBeGreaterThanOrEqual(25 * 3600);
     expect(callsOf('acme')).toBe(0);
   });
 });

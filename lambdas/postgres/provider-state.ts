@@ -5,13 +5,14 @@ export type CircuitCause = 'outage' | 'client_refused' | 'by_hand';
 export interface ProviderState {
   readonly provider: string;
   readonly circuit_open: boolean;
-  /** This and the four below: `null` while the circuit is closed. */
+  /** This and the five below: `null` while the circuit is closed. */
   readonly circuit_cause: CircuitCause | null;
   /** The failure that most integrations met. */
   readonly circuit_code: string | null;
   /** How many integrations failed when the circuit opened. */
   readonly circuit_failing: number | null;
   readonly circuit_opened_at: Date | null;
+  readonly circuit_open_seconds: number | null;
   /** From then on a few integrations may try; `Infinity`: it stays open until it is closed by hand. */
   readonly circuit_probe_at: Date | number | null;
   /** That moment has come. */
@@ -34,6 +35,7 @@ export const providerStateColumns = `provider, circuit_open,
   CASE WHEN circuit_open THEN circuit_code END AS circuit_code,
   CASE WHEN circuit_open THEN circuit_failing END AS circuit_failing,
   CASE WHEN circuit_open THEN circuit_opened_at END AS circuit_opened_at,
+  CASE WHEN circuit_open THEN extract(epoch FROM now() - circuit_opened_at)::float8 END AS circuit_open_seconds,
   CASE WHEN circuit_open THEN circuit_probe_at END AS circuit_probe_at,
   coalesce(circuit_open AND circuit_probe_at <= now(), false) AS circuit_may_probe,
   coalesce(disconnections_held_until > now(), false) AS disconnections_held,

@@ -46,13 +46,16 @@ RETURNING i.id, i.provider, ${grantToken('i')} AS token,
   CASE WHEN i.refresh_token <> '' THEN 'refresh_token' ELSE 'access_token' END AS token_column,
   i.refresh_claim AS claim, startable.probe,
   (SELECT jsonb_object_agg(key, value)
-   FROM jsonb_each_text(coalesce(${metadataObject('i')}, '{}'))
+   FROM jsonb_each_text(CASE WHEN pg_column_size(i.metadata) <= $3 THEN coalesce(${metadataObject('i')}, '{}') ELSE '{}' END)
    WHERE length(value) <= 255) AS variables,
   CASE WHEN isfinite(i.expires_at) THEN extract(epoch FROM i.expires_at - now())::float8 END AS expires_in_seconds`;
+
+/** A product may keep whole documents in it, and a batch reads a hundred at once: beyond this, as stored, it counts as none. */
+const longestMetadataBytes = 100_000;
 
 export function startAttempts(
   database: Database,
   wanted: { readonly ids: readonly string[]; readonly holdSeconds: number },
 ): Promise<StartedAttempt[]> {
-  return database.query<StartedAttempt>(statement, [wanted.ids, wanted.holdSeconds]);
+  return database.query<StartedAttempt>(statement, [wanted.ids, wanted.holdSeconds, longestMetadataBytes]);
 }

@@ -58,6 +58,10 @@ export function reportGuards({ open, held }: ProviderGuards, metrics: Invocation
     metricNames.openCircuits,
     open.filter(({ circuit_cause }) => circuit_cause === 'outage').length,
   );
+  metrics.seconds(
+    metricNames.longestCircuitSeconds,
+    Math.max(0, ...open.map(({ circuit_open_seconds }) => Math.round(circuit_open_seconds ?? 0))),
+  );
   for (const { provider, circuit_cause } of open) {
     metrics.measure(metricNames.circuitOpen, 1, { provider, cause: circuit_cause ?? 'outage' });
   }

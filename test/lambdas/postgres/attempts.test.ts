@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
@@ -159,6 +160,15 @@ describe('starting an attempt', () => {
 
     it.each(kept)('%s', async (metadata, variables) => {
       expect(await variablesOf(metadata)).toEqual(variables);
+    });
+
+    it('but not of a document that is too large to be read a hundred at a time', async () => {
+      // Of what does not compress: the size as it is stored counts.
+      const document = randomBytes(100_000).toString('base64');
+      expect(await variablesOf(`{"shop": "acme", "document": "${document}"}`)).toBeNull();
+      expect(await variablesOf(`{"shop": "acme", "document": "${document.slice(0, 50_000)}"}`)).toEqual({
+        shop: 'acme',
+      });
     });
 
     it('of a column of type json as well, and no row there keeps the others from starting', async () => {
