@@ -292,8 +292,9 @@ it('can be cut, and lets in who comes after that', async () => {
   gateway.cutConnections();
   expect(await slow).toBeInstanceOf(Error);
   await expect
-    .poll(() =>
-      db.sql(`SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(20)' AND state = 'active'`),
+    .poll(
+      () => db.sql(`SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(20)' AND state = 'active'`),
+      { timeout: 15_000 },
     )
     .toEqual([]);
   expect((await (await connect()).query('SELECT 1 AS value')).rows).toEqual([{ value: 1 }]);
