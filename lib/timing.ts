@@ -1,3 +1,4 @@
+import { longestPatience } from '../lambdas/domain/provider-guards.ts';
 import type { Settings } from './settings.ts';
 
 /** Everything about time that one part of the system derives from another, in one place; all in seconds. */
@@ -71,8 +72,8 @@ export function timingOf(settings: Settings): Timing {
     // Over by the next scan, so that each scan may probe, and the first after the closing finds every row.
     circuitCooldown: Math.max(1, Math.floor(scanInterval / 2)),
     massRefusalWindow,
-    // A failing row is tried again after one and a half retry delays at the latest, and the scan that follows.
-    failureMemory: massRefusalWindow + 2 * (retryDelay + scanInterval),
+    // A row whose disconnection is held is tried again after so long at the latest, and the scan that follows.
+    failureMemory: massRefusalWindow + Math.ceil(1.5 * longestPatience * retryDelay) + 2 * scanInterval,
     // Over before the claims lapse, and no longer than SQS delays a message.
     pacedSpread: Math.min(900, Math.floor(scanInterval * 0.8)),
   };

@@ -76,6 +76,8 @@ const exceptions: Readonly<Record<string, string>> = {
     'a provider’s secret holds its definition, which the provider adapter reads',
   'lambdas/secrets/provider-clients.ts → lambdas/providers/catalogue.ts':
     'integrations of an alias are refreshed by the client of the provider that it is one of',
+  'lib/timing.ts → lambdas/domain/provider-guards.ts':
+    'what has failed is remembered for longer than the longest pause between two attempts, which the domain sets',
   'lib/settings.ts → lambdas/domain/policy.ts': 'the defaults of the policy are promised in one place',
 };
 const isException = ({ from, to }: Arrow) => `${from} → ${to}` in exceptions;

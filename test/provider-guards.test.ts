@@ -4,7 +4,12 @@ import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../lambdas/contract.ts';
 import { defaultPolicy, type PolicySettings, thresholdSteps } from '../lambdas/domain/policy.ts';
-import { circuitLimits, massRefusalLimits, trustedSeconds } from '../lambdas/domain/provider-guards.ts';
+import {
+  circuitLimits,
+  longestPatience,
+  massRefusalLimits,
+  trustedSeconds,
+} from '../lambdas/domain/provider-guards.ts';
 import { maxRetryAfterSeconds } from '../lambdas/domain/retry-delay.ts';
 import { InvocationMetrics } from '../lambdas/observability/metrics.ts';
 import { closeCircuit } from '../lambdas/postgres/close-circuit.ts';
@@ -585,7 +590,8 @@ describe('a provider that refuses many grants at once', () => {
     }
     expect(await countOf(`status <> 'connected'`)).toBe(0);
 
-    // Some were refused wrongly.
+    // Some were refused wrongly. By now each is tried a twelfth as often.
+    await pass(1.5 * longestPatience * timing.retryDelay);
     answers({ acme: (token) => (Number(token.split('-')[1]) <= 100 ? granted() : refused('invalid_grant')) });
     await refresh(idsOf(await scan()));
     expect(await countOf(`status = 'connected' AND consecutive_failures = 0`)).toBe(100);

@@ -34,6 +34,13 @@ export const massRefusalLimits: GuardLimits = {
  */
 export const probesPerScan = 3;
 
+/**
+ * While disconnections are held, whoever would have been disconnected is tried half as often after each further refusal,
+ * down to this part of the usual rhythm. A day of full rhythm would send a provider hundreds of refused calls for each
+ * dead grant; and a grant that lives is found out within this many retry delays and a half.
+ */
+export const longestPatience = 12;
+
 /** How long neither guard acts after an operator closed a circuit: what they judge by has passed by then. */
 export const trustedSeconds = 3_600;
 

@@ -1,5 +1,6 @@
 import type { FailureClass } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
+import { longestPatience } from '../domain/provider-guards.ts';
 import type { CommitVerdict } from './commit-verdict.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
@@ -33,6 +34,8 @@ export interface RecordedFailure {
   readonly waiting: boolean;
   /** It would have disconnected or written to the user, but the provider's disconnections are held. */
   readonly held_back: boolean;
+  /** Until the row may be claimed again; `null`: it was not touched, or is disconnected. */
+  readonly retry_in_seconds: number | null;
 }
 
 /**
@@ -49,7 +52,8 @@ export interface RecordedFailure {
  * What is known of the provider as a whole goes before (`watch-providers.ts` has just looked at the same group). While
  * its circuit is open, what says nothing about the grant moves what an operator's fault moves, the hold, and that no
  * further than `$11`: when the circuit closes, the next scan finds the row. While its disconnections are held, counting
- * and warning go on, and the first failure after that does what the count has come to by then.
+ * and warning go on, and the first failure after that does what the count has come to by then; until then a row that
+ * would have been disconnected is tried half as often each time, down to the part `$12` of its rhythm.
  *
  * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
  * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
@@ -96,7 +100,11 @@ WITH result AS (
   SELECT c.*, CASE WHEN NOT (c.held AND s.disconnects) THEN s.notification END AS notification,
          coalesce(s.disconnects AND NOT c.held, false) AS disconnects,
          CASE WHEN c.emailed_at IS NULL AND NOT c.held THEN s.email END AS email,
-         coalesce(c.held AND (s.disconnects OR s.email IS NOT NULL AND c.emailed_at IS NULL), false) AS held_back
+         coalesce(c.held AND (s.disconnects OR s.email IS NOT NULL AND c.emailed_at IS NULL), false) AS held_back,
+         CASE WHEN s.disconnects AND NOT c.held THEN NULL
+              WHEN s.disconnects
+              THEN c.retry_delay * least(power(2, least(c.permanent_count - s."fromCount", 16)), $12::float8)
+              ELSE c.retry_delay END AS retry_in
   FROM counted c
   LEFT JOIN step s ON s."failureClass" = c.failure_class
     AND s."invalidRefreshToken" = c.invalid_refresh_token
@@ -119,7 +127,7 @@ WITH result AS (
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
-      refresh_held_until = CASE WHEN NOT d.disconnects THEN now() + make_interval(secs => d.retry_delay) END,
+      refresh_held_until = now() + make_interval(secs => d.retry_in),
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
   WHERE i.id = d.id
@@ -151,7 +159,8 @@ SELECT r.id,
        coalesce(d.disconnects, false) AS disconnected,
        e.event_id,
        coalesce(t.waiting AND t.applies, false) AS waiting,
-       coalesce(d.held_back, false) AS held_back
+       coalesce(d.held_back, false) AS held_back,
+       d.retry_in AS retry_in_seconds
 FROM result r
 LEFT JOIN target t ON t.id = r.id
 LEFT JOIN decided d ON d.id = r.id
@@ -180,5 +189,6 @@ export function recordFailures(
     JSON.stringify(policy.steps),
     policy.eventRelayHoldSeconds,
     policy.waitingHoldSeconds,
+    longestPatience,
   ]);
 }

@@ -37,7 +37,7 @@ const env = readEnv({
   circuitWindowSeconds: [refresherEnv.circuitWindowSeconds, wholeNumber(1, 86_400)],
   circuitCooldownSeconds: [refresherEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
   massRefusalWindowSeconds: [refresherEnv.massRefusalWindowSeconds, wholeNumber(1, 86_400)],
-  failureMemorySeconds: [refresherEnv.failureMemorySeconds, wholeNumber(1, 7 * 86_400)],
+  failureMemorySeconds: [refresherEnv.failureMemorySeconds, wholeNumber(1, 30 * 86_400)],
   disconnectionHoldSeconds: [refresherEnv.disconnectionHoldSeconds, wholeNumber(1, 7 * 86_400)],
 });
 const settings = {

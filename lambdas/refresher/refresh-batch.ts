@@ -268,9 +268,7 @@ async function refreshOne(
     disconnected: committed.disconnected,
     ...(committed.waiting && { waiting: true }),
     ...(committed.held_back && { heldBack: true }),
-    retryInSeconds: Math.round(
-      committed.waiting ? Math.min(delaySeconds, settings.guards.circuitCooldownSeconds) : delaySeconds,
-    ),
+    retryInSeconds: committed.retry_in_seconds === null ? null : Math.round(committed.retry_in_seconds),
     durationMs,
   };
   if (!applied) logger.info('result void', fields);

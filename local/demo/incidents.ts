@@ -166,7 +166,7 @@ async function massRefusalHeld(
     require((await provider.emails(client)) < mostEmails, 'the emails were not held');
     require(incident.stand.notifications <= refused, 'somebody was warned twice');
     server.condition = 'healthy';
-    const healed = await scanUntil(({ fresh }) => fresh === refused, 3, 'everybody is fresh');
+    const healed = await scanUntil(({ fresh }) => fresh === refused, scansInAnHour, 'everybody is fresh');
     require(healed.stand.failing === 0 && healed.stand.transientlyFailing === 0, 'a counter is not 0');
     require(healed.stand.connected === refused, 'somebody is not connected');
     note(`the incident heals: all fresh within ${healed.scans} scans, every counter 0`);
@@ -180,7 +180,7 @@ async function massRefusalHeld(
     await client.invoke(client.addresses.functionNames.operator, { ask: 'close_circuit', provider: name });
     const closed = await scanUntil(
       ({ disconnected }) => disconnected === refused,
-      3,
+      scansInAnHour,
       'everybody is disconnected',
     );
     const emails = (await provider.emails(client)) - emailsBefore;

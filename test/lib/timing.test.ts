@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { longestPatience } from '../../lambdas/domain/provider-guards.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { refreshBatchingWindowSeconds, timingOf } from '../../lib/timing.ts';
 
@@ -77,7 +78,7 @@ describe('whatever is set', () => {
 
   it('whoever goes on failing has failed within memory before either window', () => {
     always((timing, { scanIntervalMinutes }) => {
-      const longestPause = 1.5 * timing.retryDelay + scanIntervalMinutes * 60;
+      const longestPause = 1.5 * longestPatience * timing.retryDelay + scanIntervalMinutes * 60;
       const longestWindow = Math.max(timing.circuitWindow, timing.massRefusalWindow);
       expect(timing.failureMemory).toBeGreaterThan(longestWindow + longestPause);
       expect(timing.massRefusalWindow).toBeGreaterThanOrEqual(900);

@@ -382,6 +382,19 @@ describe('a failure that is committed', () => {
     });
   });
 
+  it('while disconnections are held is tried less and less often once it would have disconnected', async () => {
+    await held();
+    const { id } = await db.insertIntegration();
+    const pauses: number[] = [];
+    for (let count = 1; count <= 8; count += 1) {
+      const { retry_in_seconds } = await record(await failure(id, refusal));
+      expect(await heldFor(id)).toBeCloseTo(retry_in_seconds!, -1);
+      pauses.push(retry_in_seconds!);
+    }
+    const [usual = 0] = pauses;
+    expect(pauses.map((pause) => pause / usual)).toEqual([1, 1, 1, 2, 4, 8, 12, 12]);
+  });
+
   it('while disconnections are held disconnects nobody at once either, where that is set', async () => {
     await held();
     const { id } = await db.insertIntegration();
