@@ -233,7 +233,8 @@ export function canSign(privateKey: string | null): boolean {
 function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | null {
   switch (asymmetricKeyType) {
     case 'rsa':
-      return 'RS256';
+      // RFC 7518 §3.3.
+      return (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048 ? 'RS256' : null;
     case 'ed25519':
       return 'EdDSA';
     case 'ec':

@@ -7,6 +7,7 @@ import type { ProviderDescription } from '../../../lambdas/providers/definition.
 import {
   buildCodeRequest,
   buildTokenRequest,
+  canSign,
   type TokenRequest,
 } from '../../../lambdas/providers/request.ts';
 
@@ -294,6 +295,12 @@ describe('a client assertion (RFC 7523)', () => {
     const built = await buildTokenRequest(client, { token, variables: null });
     expect(built).toMatchObject({ ok: false, code: 'provider_key_unusable' });
     expect(JSON.stringify(built)).not.toContain('canary');
+    // Who stores or checks a key is told the same before anything is signed with it.
+    expect(canSign(privateKey.toString())).toBe(false);
+  });
+
+  it.each([rsa, p256, ed25519])('can be made with %#, and is said to be', ({ privateKey }) => {
+    expect(canSign(pem(privateKey).toString())).toBe(true);
   });
 });
 
