@@ -26,7 +26,7 @@ export interface Snapshot {
   readonly notifications: readonly string[];
 }
 
-/** The product before Evergrant: its tables as design §4 names them, with row-level security and old rows. */
+/** The product before Evergrant: its own tables, with row-level security and old rows. */
 export const brownfieldSchema = `
 CREATE TABLE integrations (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id uuid NOT NULL, provider text NOT NULL,

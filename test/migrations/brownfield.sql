@@ -1,4 +1,4 @@
--- A product's own tables as design §4 describes them, with what products put around such tables.
+-- A product's own tables as the migrations expect them, with what products put around such tables.
 CREATE TABLE users (id uuid PRIMARY KEY, email varchar(320), name text);
 INSERT INTO users SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User ' || n FROM generate_series(1, 4) AS n;
 

@@ -1,5 +1,5 @@
 /**
- * What the contract (design §1) says about one integration, written from its words and not from the code:
+ * What README.md promises for one integration, written from its words and not from the code:
  * counts by counting, thresholds by comparing.
  */
 export interface ModelSettings {

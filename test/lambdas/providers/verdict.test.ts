@@ -41,7 +41,7 @@ function classOf(outcome: Outcome): string {
 const html = '<!doctype html><html><body><h1>Automated queries</h1></body></html>';
 
 describe('the class of an answer', () => {
-  // RFC 6749 §5.2 and what providers.md §1 collects beside it.
+  // RFC 6749 §5.2, and what providers answer beside it.
   it.each<[number, object | string | null, string]>([
     [400, { error: 'invalid_grant' }, 'dead'],
     [400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }, 'dead'],
