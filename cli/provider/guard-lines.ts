@@ -1,4 +1,4 @@
-import type { HeldDisconnections, OpenCircuit, ProviderGuards } from '../../lambdas/operator/reports.ts';
+import type { HeldDisconnections, OpenCircuit } from '../../lambdas/operator/reports.ts';
 import type { Output } from '../output.ts';
 import { counted, duration, relative } from '../words.ts';
 
@@ -59,9 +59,4 @@ function afterHold({ provider }: HeldDisconnections): string[] {
 
 function lasting(since: string | null, now: string): string {
   return since === null ? '' : ` for ${duration(Date.parse(now) - Date.parse(since))}`;
-}
-
-/** Whether anything holds a provider's integrations back. */
-export function holdsBack({ circuit, disconnectionsHeld }: ProviderGuards): boolean {
-  return circuit !== null || disconnectionsHeld !== null;
 }

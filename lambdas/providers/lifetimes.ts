@@ -11,10 +11,10 @@ export interface Lifetime<Seconds> {
  * No provider documents access tokens that live longer without being endless. One that is said to is refreshed after
  * a year, which costs one call and makes a mistaken number harmless.
  */
-export const longestAccessTokenSeconds = 365 * 86_400;
+const longestAccessTokenSeconds = 365 * 86_400;
 
 /** A refresh token that is said to live longer is looked at then, which costs nothing. */
-export const longestRefreshTokenSeconds = 10 * 365 * 86_400;
+const longestRefreshTokenSeconds = 10 * 365 * 86_400;
 
 /**
  * Where neither the answer nor the definition says one. An integration gets here because its token was about to

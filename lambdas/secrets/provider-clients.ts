@@ -13,7 +13,7 @@ export function isProviderName(name: string): boolean {
   return /^[\w.-]{1,100}$/.test(name);
 }
 
-export const invalidProviderName = {
+const invalidProviderName = {
   ok: false,
   code: 'provider_name_invalid',
   fix: 'Use letters, digits, ".", "_" and "-" in integrations.provider.',
