@@ -26,7 +26,7 @@ export function reasonNotToTry(client: ProviderClient, { provider, variables }: 
   }
   if (!credentialsCanBeTried) {
     return notChecked(
-      `Not tried: ${displayName} answers a made-up token in the same way, whether our client is right or not.`,
+      `Not tried: a made-up token tells nothing of our client at ${displayName}, or would do harm there.`,
       'Refresh an integration of it: evergrant refresh <integration-id>.',
     );
   }
