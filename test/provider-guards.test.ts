@@ -647,6 +647,35 @@ describe('a provider with a limit', () => {
     expect(mostInASecond()).toBeLessThanOrEqual(30);
   });
 
+  it('is called in its rhythm whatever names of it the integrations have', async () => {
+    configure('google', { callsPerSecond: 20 });
+    // Another client of the same provider is no part of it.
+    configure('youtube', {});
+    for (const provider of ['google', 'gmail', 'google-drive', 'youtube'])
+      await integrations(20, { provider });
+    const scanned = await scan();
+    const ids = idsOf(scanned);
+    await Promise.all(
+      [0, 1].map((part) =>
+        refresh(
+          ids.filter((_, index) => index % 2 === part),
+          { database: refreshers[part]! },
+        ),
+      ),
+    );
+    expect(await countOf('last_refresh_success IS NOT NULL')).toBe(80);
+    expect(await countOf(`provider = 'youtube' AND last_refresh_success IS NOT NULL`)).toBe(20);
+    // Sixty calls that begin one twentieth of a second apart.
+    expect(callTimes.at(-1)! - callTimes[0]!).toBeGreaterThan(2_500);
+    // So that the scanner keeps to it as well.
+    expect(
+      await db.sql('SELECT provider, calls_per_second FROM evergrant.provider_states ORDER BY provider'),
+    ).toEqual(['gmail', 'google', 'google-drive'].map((provider) => ({ provider, calls_per_second: 20 })));
+    await db.sql(`UPDATE integrations SET expires_at = now(), provider = 'gmail'`);
+    await integrations(10_000, { provider: 'gmail' });
+    expect((await scan()).claimed).toBe(20 * timing.pacedSpread);
+  });
+
   it('holds up no other', async () => {
     configure('acme', { callsPerSecond: 2 });
     await integrations(5);

@@ -19,7 +19,7 @@ export const fields: Readonly<Record<keyof ProviderDefinition, string>> = {
   extraParameters: 'sent with every request to the token endpoint',
   headers: 'sent likewise',
   callsPerSecond:
-    'calls that the token endpoint may get in a second, of all functions together, for each name in `integrations.provider`; no limit by default',
+    'calls that the token endpoint may get in a second, of all functions and of all names that share this client together; no limit by default',
   credentialsCanBeTried:
     '`false`: `provider check` makes no call, because a made-up token tells nothing there, or does harm',
   accessTokenLifetimeSeconds: 'where answers say none that can be read; an hour by default',

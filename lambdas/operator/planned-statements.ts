@@ -32,6 +32,7 @@ import { readProviderStates } from '../postgres/read-provider-states.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
 import { recordLapses } from '../postgres/record-lapses.ts';
+import { recordLimit } from '../postgres/record-limit.ts';
 import { recordOutcomes } from '../postgres/record-outcomes.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
@@ -118,6 +119,7 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
       restSeconds: 1,
       eventRelayHoldSeconds: 1,
     }),
+  'record-limit': (database) => recordLimit(database, { provider: '', callsPerSecond: 1 }),
   'record-outcomes': (database) =>
     recordOutcomes(database, [{ provider: '', refreshed: 0, disconnected: 0 }]),
   'record-scan': (database) =>

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import { type Database, withTimeout } from '../postgres/database.ts';
+import { recordLimit } from '../postgres/record-limit.ts';
 import { reserveCalls } from '../postgres/reserve-calls.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
-import type { ProviderClients } from '../secrets/provider-clients.ts';
+import { type ProviderClients, secretNamesOf } from '../secrets/provider-clients.ts';
 
 export interface PacingParts {
   readonly database: Database;
@@ -33,11 +34,14 @@ type Reserved = ReadonlyMap<string, number> | null;
 
 /**
  * Keeps the calls of a batch to the limits that its providers document, together with all other batches. Calls are
- * reserved with one statement for a provider, and only for those that has a limit; the most urgent come first.
+ * reserved with one statement for a client, whatever names its integrations have, and only for clients with a limit;
+ * the most urgent come first.
  */
 export class Pacing {
   readonly #parts: PacingParts;
   readonly #attempts: readonly StartedAttempt[];
+  /** By provider, and by client. */
+  readonly #turns = new Map<string, Promise<Reserved>>();
   readonly #reserved = new Map<string, Promise<Reserved>>();
 
   constructor(parts: PacingParts, attempts: readonly StartedAttempt[]) {
@@ -47,9 +51,9 @@ export class Pacing {
 
   /** Resolves when the attempt may make its call, or as soon as it is known that it may not. Never throws. */
   async turn({ id, provider }: StartedAttempt): Promise<Turn> {
-    const reserving = this.#reserved.get(provider) ?? this.#reserve(provider);
-    this.#reserved.set(provider, reserving);
-    const reserved = await reserving;
+    const turns = this.#turns.get(provider) ?? this.#turnsOf(provider);
+    this.#turns.set(provider, turns);
+    const reserved = await turns;
     if (reserved === null) return 'unlimited';
     const atMs = reserved.get(id);
     if (atMs === undefined) return 'none';
@@ -58,30 +62,60 @@ export class Pacing {
     return 'now';
   }
 
-  async #reserve(provider: string): Promise<Reserved> {
-    const { database, providers, logger, callableMs } = this.#parts;
+  async #turnsOf(provider: string): Promise<Reserved> {
+    const { database, providers, logger } = this.#parts;
     try {
       const found = await providers.get(provider);
       const callsPerSecond = found.ok ? found.client.provider.callsPerSecond : undefined;
-      if (callsPerSecond === undefined) return null;
-      const wanted = this.#attempts
-        .filter((attempt) => attempt.provider === provider)
-        .toSorted((a, b) => urgency(a) - urgency(b));
-      const { granted, first_in_seconds } = await reserveCalls(withTimeout(database, reservationMs), {
-        provider,
-        callsPerSecond,
-        calls: wanted.length,
-        withinSeconds: (callableMs() - marginMs) / 1000,
-      });
-      const firstAtMs = performance.now() + first_in_seconds * 1000;
-      return new Map(
-        wanted.slice(0, granted).map(({ id }, index) => [id, firstAtMs + (index * 1000) / callsPerSecond]),
-      );
+      if (!found.ok || callsPerSecond === undefined) return null;
+      const { clientName } = found;
+      const reserving = this.#reserved.get(clientName) ?? this.#reserve(clientName, provider, callsPerSecond);
+      this.#reserved.set(clientName, reserving);
+      const reserved = await reserving;
+      if (provider !== clientName) {
+        await recordLimit(withTimeout(database, reservationMs), { provider, callsPerSecond }).catch((error) =>
+          logger.warn('limit not recorded', { provider, cause: errorFields(error) }),
+        );
+      }
+      return reserved;
     } catch (error) {
       // Without a turn of its own a call might be the one that is too many.
       logger.error('calls not reserved', { provider, cause: errorFields(error) });
       return new Map();
     }
+  }
+
+  async #reserve(clientName: string, provider: string, callsPerSecond: number): Promise<Reserved> {
+    const { database, callableMs } = this.#parts;
+    const names = await this.#namesOf(clientName, provider);
+    const wanted = this.#attempts
+      .filter((attempt) => names.has(attempt.provider))
+      .toSorted((a, b) => urgency(a) - urgency(b));
+    const { granted, first_in_seconds } = await reserveCalls(withTimeout(database, reservationMs), {
+      provider: clientName,
+      callsPerSecond,
+      calls: wanted.length,
+      withinSeconds: (callableMs() - marginMs) / 1000,
+    });
+    const firstAtMs = performance.now() + first_in_seconds * 1000;
+    return new Map(
+      wanted.slice(0, granted).map(({ id }, index) => [id, firstAtMs + (index * 1000) / callsPerSecond]),
+    );
+  }
+
+  /** The names in this batch that share a client. Others are not asked for theirs: their secrets may be slow to come. */
+  async #namesOf(clientName: string, provider: string): Promise<ReadonlySet<string>> {
+    const shared = secretNamesOf(provider).at(-1);
+    const relatives = [...new Set(this.#attempts.map((attempt) => attempt.provider))].filter(
+      (name) => secretNamesOf(name).at(-1) === shared,
+    );
+    const clients = await Promise.all(relatives.map((name) => this.#parts.providers.get(name)));
+    return new Set(
+      relatives.filter((_, index) => {
+        const found = clients[index];
+        return found?.ok && found.clientName === clientName;
+      }),
+    );
   }
 }
 

@@ -3,8 +3,14 @@ import { clientWithoutSecret, type ProviderClient, parseProviderClient } from '.
 import type { SecretReader } from './secret-reader.ts';
 
 export type ProviderClientLookup =
-  /** `secretId`: what the client was read from; `null`: nothing, its provider wants to know nothing of a client. */
-  | { readonly ok: true; readonly client: ProviderClient; readonly secretId: string | null }
+  | {
+      readonly ok: true;
+      readonly client: ProviderClient;
+      /** The provider whose client this is: all names that share it have the same. */
+      readonly clientName: string;
+      /** What the client was read from; `null`: nothing, its provider wants to know nothing of a client. */
+      readonly secretId: string | null;
+    }
   /** An operator's fault: `fix` says what to do and holds no part of the secret. */
   | { readonly ok: false; readonly code: string; readonly fix: string };
 
@@ -62,7 +68,7 @@ function clientIn(secret: FoundSecret | null, provider: string, prefix: string):
     const secretId = prefix + secret.name;
     const parsed = parseProviderClient(secret.name, secret.value);
     return parsed.ok
-      ? { ok: true, client: parsed.value, secretId }
+      ? { ok: true, client: parsed.value, clientName: secret.name, secretId }
       : {
           ok: false,
           code: 'provider_secret_malformed',
@@ -70,7 +76,9 @@ function clientIn(secret: FoundSecret | null, provider: string, prefix: string):
         };
   }
   const client = clientWithoutSecret(provider);
-  if (client !== null) return { ok: true, client, secretId: null };
+  if (client !== null) {
+    return { ok: true, client, clientName: findInCatalogue(provider)?.name ?? provider, secretId: null };
+  }
   return {
     ok: false,
     code: 'provider_not_configured',

@@ -35,6 +35,7 @@ import { readProviderStates } from '../../../lambdas/postgres/read-provider-stat
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
 import { recordLapses } from '../../../lambdas/postgres/record-lapses.ts';
+import { recordLimit } from '../../../lambdas/postgres/record-limit.ts';
 import { recordOutcomes } from '../../../lambdas/postgres/record-outcomes.ts';
 import { recordScan } from '../../../lambdas/postgres/record-scan.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
@@ -193,6 +194,7 @@ async function wholeWay(
   });
   const calls = { provider: own, callsPerSecond: 100, calls: 2, withinSeconds: 5 };
   expect(await reserveCalls(database, calls)).toMatchObject({ granted: 2 });
+  await recordLimit(database, calls);
   expect(await readProviderStates(database)).toContainEqual(
     expect.objectContaining({ provider: own, calls_per_second: 100 }),
   );

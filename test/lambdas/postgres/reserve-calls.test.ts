@@ -4,6 +4,7 @@ import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
 import { giveUpClaims } from '../../../lambdas/postgres/give-up-claims.ts';
 import { readProviderStates } from '../../../lambdas/postgres/read-provider-states.ts';
+import { recordLimit } from '../../../lambdas/postgres/record-limit.ts';
 import { reserveCalls } from '../../../lambdas/postgres/reserve-calls.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
@@ -168,5 +169,31 @@ describe('an attempt that is given up', () => {
       await giveUpClaims(db.database, started);
     });
     expect((await db.integration(id)).refresh_held_until).not.toBeNull();
+  });
+});
+
+describe('a limit of another name of the same client', () => {
+  const known = async () =>
+    (await readProviderStates(db.database)).map((state) => [state.provider, state.calls_per_second]);
+
+  it('is known for as long as somebody keeps to it, and follows the latest', async () => {
+    await recordLimit(db.database, { provider, callsPerSecond: 3 });
+    expect(await known()).toEqual([[provider, 3]]);
+    await db.sql(`UPDATE evergrant.provider_states SET next_call_at = now() - interval '2 days'`);
+    expect(await known()).toEqual([[provider, null]]);
+    await recordLimit(db.database, { provider, callsPerSecond: 5 });
+    expect(await known()).toEqual([[provider, 5]]);
+  });
+
+  it('takes back no moment that is reserved, and waits for nobody', async () => {
+    await reserve(100);
+    const before = await reservedAhead();
+    await recordLimit(db.database, { provider, callsPerSecond: 10 });
+    expect(await reservedAhead()).toBeGreaterThan(before - 1);
+    await db.inTransaction(async (other) => {
+      await other.query('SELECT FROM evergrant.provider_states FOR UPDATE');
+      await recordLimit(db.database, { provider, callsPerSecond: 7 });
+    });
+    expect(await known()).toEqual([[provider, 10]]);
   });
 });

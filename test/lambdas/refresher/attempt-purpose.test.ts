@@ -16,7 +16,7 @@ const configured = (provider: object): ProviderClientLookup => {
     JSON.stringify({ clientId: 'us', clientSecret: 's', provider: { displayName: 'Acme', ...provider } }),
   );
   if (!parsed.ok) throw new Error(parsed.problem);
-  return { ok: true, client: parsed.value, secretId: null };
+  return { ok: true, client: parsed.value, clientName: 'acme', secretId: null };
 };
 const purposeFor = (...given: Parameters<typeof purposeOf>) => purposeOf(...given).purpose;
 
