@@ -8,5 +8,10 @@ export { z };
 
 /** The problems of a failed parse in one line, each with its field. Values are not repeated. */
 export function problemsOf(error: z.core.$ZodError, whole: string): string {
-  return error.issues.map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`).join('; ');
+  return eachProblemOf(error, whole).join('; ');
+}
+
+/** The problems of a failed parse one by one. */
+export function eachProblemOf(error: Pick<z.core.$ZodError, 'issues'>, whole: string): string[] {
+  return error.issues.map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`);
 }

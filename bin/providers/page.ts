@@ -103,7 +103,7 @@ ${renewed
 function described(name: string, entry: CatalogueEntry): Provider {
   const { aliases: _, notes: __, ...description } = entry;
   const parsed = parseDefinition(description, name);
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   return { name, entry, definition: parsed.value };
 }
 

@@ -78,7 +78,7 @@ export function judgeContent(
   content: SecretContent,
 ): { readonly client: ProviderClient; readonly problems: null } | { readonly problems: readonly string[] } {
   const parsed = parseProviderClient(name, JSON.stringify(content));
-  if (!parsed.ok) return { problems: [parsed.problem] };
+  if (!parsed.ok) return { problems: parsed.problems };
   const problems = problemsOfClient(parsed.value);
   if (problems.length === 0) return { client: parsed.value, problems: null };
   return { problems: problems.map(({ field, problem }) => `${field}: ${problem}`) };

@@ -92,9 +92,8 @@ function check({ code, title }: Named, { state, found, fix }: Finding): Check {
   return { code, title, state, found, fix };
 }
 
-type Lookup =
-  | ProviderClientLookup
-  | { readonly ok: false; readonly code: 'unreadable'; readonly fix: string };
+/** Its code may also be `unreadable`: Secrets Manager did not give the secret, and `fix` is what it said. */
+type Lookup = ProviderClientLookup;
 
 async function lookUp(
   { readSecret, secretPrefix, logger }: CheckProviderParts,
@@ -164,29 +163,23 @@ function secretChecks({ secretPrefix }: CheckProviderParts, provider: string, lo
           `Put the client's credentials into it: evergrant provider set ${base}.`,
         ),
       );
-    default:
-      return problemsIn(lookup.fix).map((problem) =>
+    default: {
+      // Whose secret it is that has to be mended: another name's may be that of its provider.
+      const { name, problems } = lookup.malformed ?? {
+        name: provider,
+        problems: [lookup.fix.replace(/\.$/, '')],
+      };
+      return problems.map((problem) =>
         check(
           contentCheck,
           failed(
             `${problem}.`,
-            `Mend it: evergrant provider set ${nameIn(lookup.fix, secretPrefix) ?? provider}. On standard input it takes a JSON document with the right value, or null for a field that is to go.`,
+            `Mend it: evergrant provider set ${name}. On standard input it takes a JSON document with the right value, or null for a field that is to go.`,
           ),
         ),
       );
+    }
   }
-}
-
-/** Whose secret it is that has to be mended: another name's may be that of its provider. */
-function nameIn(fix: string, secretPrefix: string): string | null {
-  const [, secretId = ''] = /^Mend the secret (\S+): /.exec(fix) ?? [];
-  return secretId.startsWith(secretPrefix) ? secretId.slice(secretPrefix.length) : null;
-}
-
-/** The problems of a secret one by one: each begins with the path of its field. */
-function problemsIn(fix: string): string[] {
-  const problems = fix.replace(/^Mend the secret \S+: /, '').replace(/\.$/, '');
-  return problems.split(/; (?=(?:the secret|[\w.-]+): )/);
 }
 
 function clientChecks(client: ProviderClient, { provider, variables }: Request): Check[] {

@@ -1,4 +1,4 @@
-import { problemsOf, z } from '../schema.ts';
+import { eachProblemOf, z } from '../schema.ts';
 import { findInCatalogue } from './catalogue.ts';
 import {
   type Parsed,
@@ -47,37 +47,40 @@ const mergedFields = [
 
 /**
  * Reads the content of the secret of the provider `name`: credentials, and what its definition has beyond or against the
- * catalogue's. Never throws; the problem names the field and what it must be.
+ * catalogue's. Never throws; a problem names the field and what it must be.
  */
 export function parseProviderClient(name: string, secret: string): Parsed<ProviderClient> {
   let document: unknown;
   try {
     document = JSON.parse(secret);
   } catch {
-    return { ok: false, problem: 'the secret is not JSON' };
+    return { ok: false, problems: ['the secret is not JSON'] };
   }
   const parsed = secretContent.safeParse(document);
   if (!parsed.success) {
-    const problems = [problemsOf(parsed.error, 'the secret')];
+    const problems = eachProblemOf(parsed.error, 'the secret');
     // Whoever mends a secret wants to know everything at once.
     if (isRecord(document) && isRecord(document.provider)) {
       const base = typeof document.extends === 'string' ? document.extends : undefined;
       const known = baseOf(name, base, document.provider);
       const given = parseDefinition(merge(known?.description ?? {}, document.provider));
-      if (!given.ok && (base === undefined || known !== null)) problems.push(given.problem);
+      if (!given.ok && (base === undefined || known !== null)) problems.push(...given.problems);
     }
-    return { ok: false, problem: problems.join('; ') };
+    return { ok: false, problems };
   }
   const { extends: base, provider: override, ...client } = parsed.data;
   const known = baseOf(name, base, override);
   if (base !== undefined && known === null) {
-    return { ok: false, problem: 'extends: must be a provider of the catalogue (evergrant provider list)' };
+    return {
+      ok: false,
+      problems: ['extends: must be a provider of the catalogue (evergrant provider list)'],
+    };
   }
   const definition = parseDefinition(merge(known?.description ?? {}, override));
   if (!definition.ok) return definition;
   const provider = withMeaningsFirst(definition.value, override);
-  const missing = problemOfCredentials(provider, client);
-  if (missing !== null) return { ok: false, problem: missing };
+  const problems = problemsOfCredentials(provider, client);
+  if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
     value: {
@@ -151,15 +154,15 @@ function withMeaningsFirst(
   return { ...provider, errorRules: provider.errorRules.toSpliced(ownRules, 0, ...rules) };
 }
 
-function problemOfCredentials(
+function problemsOfCredentials(
   { clientAuthentication, renewal }: ProviderDefinition,
   given: {
     readonly clientId?: string | undefined;
     clientSecret?: string | undefined;
     privateKey?: string | undefined;
   },
-): string | null {
-  if (renewal === 'none' || clientAuthentication === 'anonymous') return null;
+): readonly string[] {
+  if (renewal === 'none' || clientAuthentication === 'anonymous') return [];
   const missing: string[] = [];
   if (given.clientId === undefined && clientAuthentication !== 'client_secret_as_user') {
     missing.push(`clientId: needed for ${clientAuthentication}`);
@@ -170,7 +173,7 @@ function problemOfCredentials(
   if (clientAuthentication === 'private_key_jwt' && given.privateKey === undefined) {
     missing.push(`privateKey: needed for ${clientAuthentication} (PKCS #8 in PEM)`);
   }
-  return missing.length === 0 ? null : missing.join('; ');
+  return missing;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,4 +1,4 @@
-import { problemsOf, z } from '../schema.ts';
+import { eachProblemOf, problemsOf, z } from '../schema.ts';
 
 const failureMeaning = z.enum(['transient', 'permanent', 'invalid_refresh_token', 'operator']);
 
@@ -230,24 +230,26 @@ export type ErrorRule = z.infer<typeof errorRule>;
 
 export type Parsed<Value> =
   | { readonly ok: true; readonly value: Value }
-  /** `problem` names every faulty field and repeats no value, so that it can be logged. */
-  | { readonly ok: false; readonly problem: string };
+  /** Each begins with the field at fault and repeats no value, so that it can be logged. */
+  | { readonly ok: false; readonly problems: readonly string[] };
 
 /** Reads a description, and looks whether its parts fit each other. Never throws. */
 export function parseDefinition(description: unknown, name = 'provider'): Parsed<ProviderDefinition> {
   const parsed = definition.safeParse(description);
   if (!parsed.success) {
     const issues = parsed.error.issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }));
-    return { ok: false, problem: problemsOf({ ...parsed.error, issues }, name) };
+    return { ok: false, problems: eachProblemOf({ issues }, name) };
   }
   const { data } = parsed;
   if (data.renewal !== 'none' && data.tokenEndpoint === undefined) {
-    return { ok: false, problem: `${name}.tokenEndpoint: needed unless renewal is "none"` };
+    return { ok: false, problems: [`${name}.tokenEndpoint: needed unless renewal is "none"`] };
   }
   if (data.tokenPlacement === 'bearer' && inHeader.includes(data.clientAuthentication)) {
     return {
       ok: false,
-      problem: `${name}.clientAuthentication: must not be ${data.clientAuthentication} where tokenPlacement is "bearer": both stand in the Authorization header`,
+      problems: [
+        `${name}.clientAuthentication: must not be ${data.clientAuthentication} where tokenPlacement is "bearer": both stand in the Authorization header`,
+      ],
     };
   }
   const unknown = [data.tokenEndpoint ?? '', data.authorizationEndpoint ?? '']
@@ -256,7 +258,7 @@ export function parseDefinition(description: unknown, name = 'provider'): Parsed
   if (unknown !== undefined) {
     return {
       ok: false,
-      problem: `${name}.variables.${unknown}: needed by an address that holds {${unknown}}`,
+      problems: [`${name}.variables.${unknown}: needed by an address that holds {${unknown}}`],
     };
   }
   return { ok: true, value: data };

@@ -12,7 +12,13 @@ export type ProviderClientLookup =
       readonly secretId: string | null;
     }
   /** An operator's fault: `fix` says what to do and holds no part of the secret. */
-  | { readonly ok: false; readonly code: string; readonly fix: string };
+  | {
+      readonly ok: false;
+      readonly code: string;
+      readonly fix: string;
+      /** Of a secret that cannot be used: the name that it ends in, and its problems one by one. */
+      readonly malformed?: { readonly name: string; readonly problems: readonly string[] };
+    };
 
 /** Whether a provider's name can be the end of a secret's name. */
 export function isProviderName(name: string): boolean {
@@ -72,7 +78,8 @@ function clientIn(secret: FoundSecret | null, provider: string, prefix: string):
       : {
           ok: false,
           code: 'provider_secret_malformed',
-          fix: `Mend the secret ${secretId}: ${parsed.problem}.`,
+          fix: `Mend the secret ${secretId}: ${parsed.problems.join('; ')}.`,
+          malformed: { name: secret.name, problems: parsed.problems },
         };
   }
   const client = clientWithoutSecret(provider);

@@ -22,7 +22,7 @@ function address(
       ]),
     ),
   });
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   const filled = addressOf({ provider: parsed.value, variables: ofClient }, tokenEndpoint, ofIntegration);
   return filled.ok ? filled.url : filled.code;
 }
@@ -240,7 +240,7 @@ describe('whatever an integration holds', () => {
   );
   it.each(filledByIntegrations)('the catalogue’s %s keeps our credentials', (name) => {
     const parsed = parseDefinition(findInCatalogue(name)?.description);
-    if (!parsed.ok) throw new Error(parsed.problem);
+    if (!parsed.ok) throw new Error(parsed.problems.join());
     const { tokenEndpoint = '', variables } = parsed.value;
     fc.assert(
       fc.property(hostile, (value) => {

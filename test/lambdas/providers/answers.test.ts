@@ -8,7 +8,7 @@ import { type AnswerKind, answers, type KnownAnswer } from './answers.ts';
 
 function definitionOf(name: string): ProviderDefinition {
   const parsed = parseDefinition(findInCatalogue(name)?.description);
-  if (!parsed.ok) throw new Error(`${name}: ${parsed.problem}`);
+  if (!parsed.ok) throw new Error(`${name}: ${parsed.problems.join()}`);
   return parsed.value;
 }
 

@@ -11,7 +11,7 @@ const aliases = names.flatMap((name) => [...(catalogue[name]?.aliases ?? [])]);
 
 function definitionOf(name: string): ProviderDefinition {
   const parsed = parseDefinition(findInCatalogue(name)?.description);
-  if (!parsed.ok) throw new Error(`${name}: ${parsed.problem}`);
+  if (!parsed.ok) throw new Error(`${name}: ${parsed.problems.join()}`);
   return parsed.value;
 }
 
@@ -318,14 +318,14 @@ describe('a secret for a provider of the catalogue', () => {
 
   it('of Stripe Apps is the secret key alone', async () => {
     const parsed = parseProviderClient('stripe-app', JSON.stringify({ clientSecret: 'sk_live_1' }));
-    if (!parsed.ok) throw new Error(parsed.problem);
+    if (!parsed.ok) throw new Error(parsed.problems.join());
     const built = await buildTokenRequest(parsed.value, { token: 'rt', variables: null });
     expect(built.ok && built.request.headers.authorization).toBe(
       `Basic ${Buffer.from('sk_live_1:').toString('base64')}`,
     );
     expect(parseProviderClient('stripe-app', JSON.stringify({ clientId: 'ca_1' }))).toMatchObject({
       ok: false,
-      problem: expect.stringContaining('clientSecret'),
+      problems: [expect.stringContaining('clientSecret')],
     });
   });
 });

@@ -9,7 +9,7 @@ const valid = { clientId: 'id', clientSecret: 'canary-secret', provider };
 const parse = (document: unknown) => parseProviderClient('acme', JSON.stringify(document));
 const problemOf = (document: unknown) => {
   const parsed = parse(document);
-  return parsed.ok ? null : parsed.problem;
+  return parsed.ok ? null : parsed.problems.join('; ');
 };
 
 describe('a provider’s secret', () => {
@@ -191,14 +191,14 @@ describe('a provider’s secret', () => {
       expect(problemOf(document)).not.toContain('canary');
     }
     const notJson = parseProviderClient('acme', 'canary-secret');
-    expect(notJson).toEqual({ ok: false, problem: 'the secret is not JSON' });
+    expect(notJson).toEqual({ ok: false, problems: ['the secret is not JSON'] });
   });
 
   it('may be anything: never throws, always says something', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (secret) => {
         const parsed = parseProviderClient('acme', secret);
-        expect(parsed.ok ? 'fine' : parsed.problem).not.toBe('');
+        expect(parsed.ok ? 'fine' : parsed.problems.join()).not.toBe('');
       }),
     );
   });
@@ -208,7 +208,7 @@ describe('a provider of the catalogue', () => {
   const credentials = { clientId: 'id', clientSecret: 'secret' };
   const client = (name: string, document: object) => {
     const parsed = parseProviderClient(name, JSON.stringify({ ...credentials, ...document }));
-    if (!parsed.ok) throw new Error(parsed.problem);
+    if (!parsed.ok) throw new Error(parsed.problems.join());
     return parsed.value;
   };
   const judge = (name: string, document: object, status: number, body: object) =>
@@ -267,11 +267,11 @@ describe('a provider of the catalogue', () => {
       parseProviderClient('other', JSON.stringify({ clientId: '', extends: extended, provider: {} }));
     expect(secret('google')).toMatchObject({
       ok: false,
-      problem: expect.not.stringContaining('displayName'),
+      problems: expect.not.arrayContaining([expect.stringContaining('displayName')]),
     });
     expect(secret('nobody')).toMatchObject({
       ok: false,
-      problem: expect.not.stringContaining('displayName'),
+      problems: expect.not.arrayContaining([expect.stringContaining('displayName')]),
     });
   });
 

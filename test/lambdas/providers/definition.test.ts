@@ -44,6 +44,6 @@ describe('a rule about an error', () => {
     ['errorRules.0', { fields: {}, meaning: 'operator' }],
   ])('with a fault in %s says so', (field, rule) => {
     const parsed = withRule(rule);
-    expect(parsed.ok ? null : parsed.problem).toContain(`provider.${field}`);
+    expect(parsed.ok ? null : parsed.problems.join()).toContain(`provider.${field}`);
   });
 });

@@ -13,7 +13,7 @@ function define(changes: Partial<ProviderDescription> = {}) {
     tokenEndpoint: 'https://acme.example/token',
     ...changes,
   });
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   return parsed.value;
 }
 

@@ -25,7 +25,7 @@ function clientOf(changes: Partial<ProviderDescription> = {}, credentials: objec
       provider: { displayName: 'Acme', tokenEndpoint: 'https://acme.example/token', ...changes },
     }),
   );
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   return parsed.value;
 }
 

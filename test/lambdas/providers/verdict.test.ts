@@ -14,7 +14,7 @@ function define(changes: Partial<ProviderDescription> = {}): ProviderDefinition 
     tokenEndpoint: 'https://acme.example/token',
     ...changes,
   });
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   return parsed.value;
 }
 const acme = define();

@@ -15,7 +15,7 @@ const configured = (provider: object): ProviderClientLookup => {
     'acme',
     JSON.stringify({ clientId: 'us', clientSecret: 's', provider: { displayName: 'Acme', ...provider } }),
   );
-  if (!parsed.ok) throw new Error(parsed.problem);
+  if (!parsed.ok) throw new Error(parsed.problems.join());
   return { ok: true, client: parsed.value, clientName: 'acme', secretId: null };
 };
 const purposeFor = (...given: Parameters<typeof purposeOf>) => purposeOf(...given).purpose;

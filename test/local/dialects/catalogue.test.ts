@@ -53,7 +53,7 @@ describe.each(renewing)('%s', (name) => {
         ...(tokenEndpoint !== undefined && { provider: { tokenEndpoint } }),
       }),
     );
-    if (!parsed.ok) throw new Error(parsed.problem);
+    if (!parsed.ok) throw new Error(parsed.problems.join());
     return parsed.value;
   }
 
