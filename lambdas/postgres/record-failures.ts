@@ -1,7 +1,7 @@
 import type { FailureClass } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import { longestPatience } from '../domain/provider-guards.ts';
-import type { CommitVerdict } from './commit-verdict.ts';
+import { type CommitVerdict, verdictOf } from './commit-verdict.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
 
@@ -150,10 +150,7 @@ WITH result AS (
   RETURNING id AS event_id, integration_id
 )
 SELECT r.id,
-       CASE WHEN d.id IS NOT NULL THEN 'applied'
-            WHEN t.id IS NOT NULL THEN 'superseded'
-            WHEN i.id IS NULL THEN 'gone'
-            ELSE 'locked' END AS verdict,
+       ${verdictOf('d')} AS verdict,
        d.permanent_count AS consecutive_failures,
        d.transient_count AS consecutive_transient_failures,
        coalesce(d.disconnects, false) AS disconnected,

@@ -1,4 +1,4 @@
-import type { CommitVerdict } from './commit-verdict.ts';
+import { type CommitVerdict, verdictOf } from './commit-verdict.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
 import { accessTokenBorn } from './lapsing-rows.ts';
@@ -110,10 +110,7 @@ WITH result AS (
   RETURNING id AS event_id, integration_id
 )
 SELECT r.id,
-       CASE WHEN d.id IS NOT NULL THEN 'applied'
-            WHEN t.id IS NOT NULL THEN 'superseded'
-            WHEN i.id IS NULL THEN 'gone'
-            ELSE 'locked' END AS verdict,
+       ${verdictOf('d')} AS verdict,
        coalesce(d.ends, false) AS disconnected,
        e.event_id
 FROM result r

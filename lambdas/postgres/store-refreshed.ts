@@ -1,4 +1,4 @@
-import type { CommitVerdict } from './commit-verdict.ts';
+import { type CommitVerdict, verdictOf } from './commit-verdict.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
 import { metadataObject } from './metadata-object.ts';
@@ -135,10 +135,7 @@ WITH result AS (
   RETURNING id AS event_id, integration_id
 )
 SELECT r.id,
-       CASE WHEN s.id IS NOT NULL THEN 'applied'
-            WHEN t.id IS NOT NULL THEN 'superseded'
-            WHEN i.id IS NULL THEN 'gone'
-            ELSE 'locked' END AS verdict,
+       ${verdictOf('s')} AS verdict,
        s.id IS NOT NULL AND t.premature IS TRUE AS premature_disconnection,
        e.event_id
 FROM result r
