@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { PostgresConnection } from '../../lambdas/postgres/database.ts';
@@ -88,6 +89,9 @@ export interface TestDatabase {
   end(): Promise<void>;
 }
 
+const othersAtWork = `SELECT FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND backend_type = 'client backend'`;
+
 /** A fresh database: a copy of the migrated template, or an empty one. */
 export async function testDatabase({ empty = false } = {}): Promise<TestDatabase> {
   const adminUrl = inject('postgresUrl');
@@ -173,11 +177,14 @@ export async function testDatabase({ empty = false } = {}): Promise<TestDatabase
       sql('SELECT * FROM evergrant.threshold_events WHERE integration_id = $1 ORDER BY created_at, id', [
         integrationId,
       ]),
-    clear: async () =>
-      void (await sql(
+    clear: async () => {
+      // A statement that its client gave up on goes on in the server, and may lock the tables in another order.
+      for (let tries = 0; tries < 500 && (await sql(othersAtWork)).length > 0; tries += 1) await sleep(20);
+      await sql(
         `TRUNCATE integrations, notifications, evergrant.threshold_events, evergrant.scans, evergrant.refresh_outcomes,
            evergrant.provider_states, evergrant.recent_failures`,
-      )),
+      );
+    },
     async end() {
       await Promise.all(connections.map((each) => each.end()));
       await pool.end();
