@@ -108,6 +108,7 @@ async function claimed(...overrides: IntegrationOverrides[]): Promise<string[]> 
   const ids: string[] = [];
   for (const override of overrides) ids.push((await db.insertIntegration(override)).id);
   await claimDue(db.database, {
+    collectedAt: 'infinity',
     windowSeconds: 600,
     holdSeconds: 1,
     provider: null,
@@ -317,6 +318,7 @@ describe('a disconnection', () => {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       await db.sql('UPDATE integrations SET refresh_held_until = NULL');
       await claimDue(db.database, {
+        collectedAt: 'infinity',
         windowSeconds: 600,
         holdSeconds: 1,
         provider: null,
@@ -341,6 +343,7 @@ describe('a disconnection', () => {
     endpoint.answer = () => granted();
     await db.sql(`UPDATE integrations SET status = 'connected'`);
     await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: 1,
       provider: null,

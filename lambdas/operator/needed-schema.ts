@@ -63,6 +63,9 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     disconnected_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
     grant_connected_since: [timestamp, 'rw'],
     lapse_warned_for: [timestamp, 'rw'],
+    refresh_started_at: [timestamp, 'rw'],
+    doubtful_grant: [{ definition: 'bytea', types: ['bytea'] }, 'rw'],
+    doubtful_since: [timestamp, 'rw'],
   },
   notifications: {
     id: [{ ...uuid, types: ['uuid', 'bigint', 'integer', 'text', 'character varying'] }, 'r'],

@@ -67,12 +67,20 @@ const guards = {
 
 /** The statements of the functions, with parameters that stand for real ones, so that a server can plan them. */
 export const plannedStatements: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
-  'claim-due': (database) => claimDue(database, { ...window, holdSeconds: 1, after: null }),
+  'claim-due': (database) =>
+    claimDue(database, { ...window, holdSeconds: 1, after: null, collectedAt: null }),
   'claim-email': (database) => claimEmail(database, id, 1),
-  'claim-lapsing': (database) => claimLapsing(database, { ...lapsing, holdSeconds: 1 }),
-  'claim-one': (database) => claimOne(database, { id, holdSeconds: 1 }),
+  'claim-lapsing': (database) => claimLapsing(database, { ...lapsing, holdSeconds: 1, collectedAt: null }),
+  'claim-one': (database) => claimOne(database, { id, holdSeconds: 1, collectedAt: null }),
   'claim-probes': (database) =>
-    claimProbes(database, { provider: '', windowSeconds: 1, holdSeconds: 1, probes: 1, cooldownSeconds: 1 }),
+    claimProbes(database, {
+      provider: '',
+      windowSeconds: 1,
+      holdSeconds: 1,
+      probes: 1,
+      cooldownSeconds: 1,
+      collectedAt: null,
+    }),
   'close-circuit': (database) => closeCircuit(database, { provider: '', trustedSeconds: 1 }),
   'count-due': (database) => countDue(database, window),
   'count-lapsing': (database) => countLapsing(database, { ...lapsing, windowSeconds: 1 }),

@@ -1,5 +1,6 @@
 import type { Database } from './database.ts';
 import { dueRows } from './due-rows.ts';
+import { isAccountedFor, leavesDoubt } from './unfinished-attempt.ts';
 
 /** A claimed row: somebody may start one attempt on it. */
 export interface ClaimedIntegration {
@@ -23,6 +24,7 @@ const statement = `
 WITH due AS (
   SELECT id ${dueRows}
     AND expires_at >= $4
+    AND ${isAccountedFor('$8')}
     AND ($7::boolean IS NOT TRUE OR last_refresh_attempt IS NULL OR last_refresh_attempt <= last_refresh_success)
   ORDER BY expires_at
   LIMIT $5
@@ -31,7 +33,7 @@ WITH due AS (
   UPDATE integrations i
   SET refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = true,
-      refresh_held_until = now() + make_interval(secs => $6)
+      refresh_held_until = now() + make_interval(secs => $6),${leavesDoubt}
   FROM due
   WHERE i.id = due.id
   RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
@@ -51,6 +53,8 @@ export function claimDue(
     readonly limit: number;
     /** Leaves out rows whose latest attempt did not succeed. */
     readonly healthyOnly?: boolean;
+    /** See `isAccountedFor`. */
+    readonly collectedAt: string | null;
   },
 ): Promise<ClaimedIntegration[]> {
   return database.query<ClaimedIntegration>(statement, [
@@ -61,5 +65,6 @@ export function claimDue(
     chunk.limit,
     chunk.holdSeconds,
     chunk.healthyOnly ?? false,
+    chunk.collectedAt,
   ]);
 }

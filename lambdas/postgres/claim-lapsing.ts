@@ -1,6 +1,7 @@
 import { type ClaimableIntegration, expiresInSeconds } from './claimable-row.ts';
 import type { Database } from './database.ts';
 import { agingRows, endingRows } from './lapsing-rows.ts';
+import { isAccountedFor, leavesDoubt } from './unfinished-attempt.ts';
 
 /** A claimed row: somebody may start one attempt on it. */
 export interface LapsingIntegration extends ClaimableIntegration {
@@ -14,12 +15,12 @@ export interface LapsingIntegration extends ClaimableIntegration {
  */
 const statement = `
 WITH aging AS (
-  SELECT id ${agingRows}
+  SELECT id ${agingRows} AND ${isAccountedFor('$6')}
   ORDER BY refresh_token_expires_at
   LIMIT $4
   FOR NO KEY UPDATE SKIP LOCKED
 ), ending AS (
-  SELECT id ${endingRows}
+  SELECT id ${endingRows} AND ${isAccountedFor('$6')}
   ORDER BY expires_at
   LIMIT (SELECT $4 - count(*) FROM aging)
   FOR NO KEY UPDATE SKIP LOCKED
@@ -27,7 +28,7 @@ WITH aging AS (
   UPDATE integrations i
   SET refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = true,
-      refresh_held_until = now() + make_interval(secs => $5)
+      refresh_held_until = now() + make_interval(secs => $5),${leavesDoubt}
   FROM (SELECT id FROM aging UNION ALL SELECT id FROM ending) AS lapsing
   WHERE i.id = lapsing.id
   RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
@@ -45,6 +46,8 @@ export function claimLapsing(
     readonly provider: string | null;
     readonly excludedProviders: readonly string[];
     readonly limit: number;
+    /** See `isAccountedFor`. */
+    readonly collectedAt: string | null;
   },
 ): Promise<LapsingIntegration[]> {
   return database.query<LapsingIntegration>(statement, [
@@ -53,5 +56,6 @@ export function claimLapsing(
     wanted.excludedProviders,
     wanted.limit,
     wanted.holdSeconds,
+    wanted.collectedAt,
   ]);
 }

@@ -2,11 +2,13 @@ import { type ClaimableIntegration, expiresInSeconds } from './claimable-row.ts'
 import type { Database } from './database.ts';
 import { isDue } from './due-rows.ts';
 import { grantToken } from './grant-token.ts';
+import { isAccountedFor, leavesDoubt } from './unfinished-attempt.ts';
 
 /** Whether an attempt may be started on a row, whatever its expiry. */
 const isStartable = `
     i.provider = $2 AND i.status = 'connected' AND ${grantToken('i')} <> ''
-    AND (i.refresh_held_until IS NULL OR i.refresh_held_until <= now())`;
+    AND (i.refresh_held_until IS NULL OR i.refresh_held_until <= now())
+    AND ${isAccountedFor('$7')}`;
 
 /**
  * Claims a few due rows of a provider whose circuit is open and may be tried again, and lets them through. They are
@@ -57,7 +59,7 @@ WITH circuit AS MATERIALIZED (
   UPDATE integrations i
   SET refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = true,
-      refresh_held_until = now() + make_interval(secs => $5)
+      refresh_held_until = now() + make_interval(secs => $5),${leavesDoubt}
   FROM probe
   WHERE i.id = probe.id
   RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
@@ -78,6 +80,8 @@ export function claimProbes(
     readonly holdSeconds: number;
     readonly probes: number;
     readonly cooldownSeconds: number;
+    /** See `isAccountedFor`. */
+    readonly collectedAt: string | null;
   },
 ): Promise<(ClaimableIntegration & { readonly claim: string })[]> {
   return database.query<ClaimableIntegration & { readonly claim: string }>(statement, [
@@ -87,5 +91,6 @@ export function claimProbes(
     wanted.probes,
     wanted.holdSeconds,
     wanted.cooldownSeconds,
+    wanted.collectedAt,
   ]);
 }

@@ -9,6 +9,7 @@ const statement = `
 UPDATE integrations i
 SET refresh_claim = i.refresh_claim + 1,
     refresh_held_until = NULL,
+    refresh_started_at = NULL,
     last_refresh_attempt = greatest(i.last_refresh_success, i.last_failure_at)
 FROM (
   SELECT i.id, given_up.claim

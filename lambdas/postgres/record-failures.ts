@@ -127,6 +127,7 @@ WITH result AS (
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
+      refresh_started_at = NULL,
       refresh_held_until = now() + make_interval(secs => d.retry_in),
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
@@ -134,7 +135,7 @@ WITH result AS (
   RETURNING i.id
 ), released AS (
   UPDATE integrations i
-  SET refresh_held_until = NULL
+  SET refresh_held_until = NULL, refresh_started_at = NULL
   FROM target t
   WHERE i.id = t.id AND t.applies IS NOT TRUE AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (

@@ -83,6 +83,7 @@ WITH result AS (
       failure_warned_at = CASE WHEN d.warns THEN now() WHEN d.sees_to_end THEN NULL ELSE i.failure_warned_at END,
       lapse_warned_for = CASE WHEN d.sees_to_end OR d.decision <> 'warn' THEN i.expires_at ELSE i.lapse_warned_for END,
       refresh_claim = i.refresh_claim + 1,
+      refresh_started_at = NULL,
       refresh_held_until = CASE WHEN d.decision = 'keep' THEN now() + make_interval(secs => $7) END,
       updated_at = CASE WHEN d.ends THEN now() ELSE i.updated_at END
   FROM decided d
@@ -90,7 +91,7 @@ WITH result AS (
   RETURNING i.id
 ), released AS (
   UPDATE integrations i
-  SET refresh_held_until = NULL
+  SET refresh_held_until = NULL, refresh_started_at = NULL
   FROM target t
   WHERE i.id = t.id AND t.applies IS NOT TRUE AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (

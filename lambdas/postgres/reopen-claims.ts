@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
  */
 const statement = `
 UPDATE integrations i
-SET refresh_claim = i.refresh_claim + 1, refresh_claim_open = true
+SET refresh_claim = i.refresh_claim + 1, refresh_claim_open = true, refresh_started_at = NULL
 FROM (
   SELECT i.id, given_back.claim
   FROM integrations i

@@ -59,6 +59,9 @@ WITH target AS MATERIALIZED (
       grant_connected_since = now(),
       refresh_claim = i.refresh_claim + 1,
       refresh_claim_open = false,
+      refresh_started_at = NULL,
+      doubtful_grant = NULL,
+      doubtful_since = NULL,
       refresh_held_until = CASE WHEN NOT i.refresh_claim_open AND i.refresh_held_until IS NOT NULL
                                 THEN least(i.refresh_held_until, now() + make_interval(secs => $8)) END,
       updated_at = now()

@@ -31,6 +31,7 @@ const statement = `
 UPDATE integrations i
 SET refresh_claim_open = false,
     refresh_held_until = now() + make_interval(secs => $2),
+    refresh_started_at = now(),
     last_refresh_attempt = now()
 FROM (
   SELECT i.id, s.provider IS NOT NULL AS probe

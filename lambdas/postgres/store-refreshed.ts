@@ -112,6 +112,10 @@ WITH result AS (
       refresh_held_until =
         CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN NULL ELSE i.refresh_held_until END,
       refresh_claim_open = false,
+      refresh_started_at =
+        CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN NULL ELSE i.refresh_started_at END,
+      doubtful_grant = NULL,
+      doubtful_since = NULL,
       updated_at = now()
   FROM decided d
   JOIN result r ON r.id = d.id
@@ -120,7 +124,7 @@ WITH result AS (
   RETURNING i.id, i.user_id, i.provider, r.provider_name, d.warns, d.grant_ends_at
 ), released AS (
   UPDATE integrations i
-  SET refresh_held_until = NULL
+  SET refresh_held_until = NULL, refresh_started_at = NULL
   FROM target t
   JOIN result r ON r.id = t.id
   WHERE i.id = t.id AND ${grantToken('i')} IS DISTINCT FROM r.used

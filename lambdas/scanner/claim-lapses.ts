@@ -38,6 +38,7 @@ export async function claimLapses(
       provider: wanted.provider,
       excludedProviders: wanted.excludedProviders,
       limit,
+      collectedAt: 'infinity',
     });
     claimed.push(...chunk);
     if (chunk.length > 0) enqueued += await enqueue(chunk);

@@ -86,6 +86,7 @@ export async function probe(
       holdSeconds: settings.claimHoldSeconds,
       probes: wanted,
       cooldownSeconds: settings.circuitCooldownSeconds,
+      collectedAt: 'infinity',
     });
     logger.info('circuit probed', {
       provider: state.provider,

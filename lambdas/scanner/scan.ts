@@ -103,7 +103,9 @@ export async function scan(parts: ScanParts, request: ScanRequest): Promise<Scan
 /** Counts for no metric: that somebody asked for one integration does not say that scans go well. */
 async function scanOne(parts: ScanParts, id: string, { dryRun, verbose }: ScanRequest): Promise<ScanReport> {
   const { database, settings, logger } = parts;
-  const claim = dryRun ? null : await claimOne(database, { id, holdSeconds: settings.claimHoldSeconds });
+  const claim = dryRun
+    ? null
+    : await claimOne(database, { id, holdSeconds: settings.claimHoldSeconds, collectedAt: 'infinity' });
   if (claim !== null) await letThrough(database, id);
   const found = dryRun ? await findClaimable(database, id) : claim;
   const enqueued = claim === null ? 0 : await enqueue(parts, [claim]);
@@ -204,6 +206,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
             healthyOnly,
             after,
             limit: wanted,
+            collectedAt: 'infinity',
           });
           exhausted = chunk.length < wanted;
           after = chunk.at(-1)?.expires_at ?? after;

@@ -426,6 +426,7 @@ describe('the refresher', () => {
   async function claimed(overrides = {}) {
     const row = await db.insertIntegration(overrides);
     await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: 270,
       provider: null,

@@ -90,6 +90,7 @@ it('every statement is among those that a server is asked to plan, but for those
     'rds-authorities',
     'failing-rows',
     'grant-token',
+    'unfinished-attempt',
     'lapsing-rows',
     'metadata-object',
     'provider-state',

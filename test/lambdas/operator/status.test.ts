@@ -111,6 +111,7 @@ describe('the status of providers', () => {
     await db.insertIntegration({ expiresIn: 3600 });
     expect((await ask()).providers[0]).toMatchObject({ due: 1, held: 0 });
     await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: 9,
       provider: null,

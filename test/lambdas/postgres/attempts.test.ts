@@ -15,7 +15,14 @@ beforeEach(() => db.clear());
 afterAll(() => db.end());
 
 const claim = (holdSeconds = 270) =>
-  claimDue(db.database, { windowSeconds: 600, holdSeconds, provider: null, after: null, limit: 1_000 });
+  claimDue(db.database, {
+    collectedAt: 'infinity',
+    windowSeconds: 600,
+    holdSeconds,
+    provider: null,
+    after: null,
+    limit: 1_000,
+  });
 const start = (ids: readonly string[], database: Database = db.database) =>
   startAttempts(database, { ids, holdSeconds: 45 });
 const letHoldsLapse = () =>

@@ -23,7 +23,14 @@ afterAll(() => db.end());
 
 const provider = 'acme';
 const probe = (database: Database = db.database, probes = 3) =>
-  claimProbes(database, { provider, windowSeconds: 600, holdSeconds: 270, probes, cooldownSeconds: 150 });
+  claimProbes(database, {
+    collectedAt: 'infinity',
+    provider,
+    windowSeconds: 600,
+    holdSeconds: 270,
+    probes,
+    cooldownSeconds: 150,
+  });
 const settle = (settled: Partial<SettledProbes>, database: Database = db.database) =>
   settleProbes(
     database,
@@ -66,6 +73,7 @@ describe('behind an open circuit', () => {
     await insert(2);
     const [other] = await insert(1, { provider: 'other' });
     const claimed = await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: 270,
       provider: null,
@@ -80,6 +88,7 @@ describe('behind an open circuit', () => {
     await open();
     const ids = await insert(6);
     const claimedBefore = await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: -1,
       provider: null,
@@ -97,7 +106,8 @@ describe('behind an open circuit', () => {
   it('whoever is asked for by its id starts, also where the circuit is open by hand', async () => {
     await openCircuit(db.database, { provider });
     const [wanted, waiting] = await insert(2);
-    for (const id of [wanted!, waiting!]) await claimOne(db.database, { id, holdSeconds: 270 });
+    for (const id of [wanted!, waiting!])
+      await claimOne(db.database, { collectedAt: 'infinity', id, holdSeconds: 270 });
     await letThrough(db.database, wanted!);
     await letThrough(db.database, wanted!);
     expect(await probesOf()).toEqual([wanted]);

@@ -25,6 +25,7 @@ function claim(
     provider: null,
     after: null,
     limit: 1_000,
+    collectedAt: 'infinity',
     ...wanted,
   });
 }
@@ -243,15 +244,27 @@ describe('the cost of a scan', () => {
     await db.sql('ANALYZE integrations');
     const wanted = { windowSeconds, provider: null, limit: 1_000 };
     const runs: [string, (database: Database) => Promise<unknown>][] = [
-      ['claim', (database) => claimDue(database, { ...wanted, holdSeconds: 60, after: null })],
+      [
+        'claim',
+        (database) =>
+          claimDue(database, { collectedAt: 'infinity', ...wanted, holdSeconds: 60, after: null }),
+      ],
       [
         'claim of a provider',
-        (database) => claimDue(database, { ...wanted, provider: 'acme', holdSeconds: 60, after: null }),
+        (database) =>
+          claimDue(database, {
+            collectedAt: 'infinity',
+            ...wanted,
+            provider: 'acme',
+            holdSeconds: 60,
+            after: null,
+          }),
       ],
       [
         'claim without some providers',
         (database) =>
           claimDue(database, {
+            collectedAt: 'infinity',
             ...wanted,
             excludedProviders: ['other', 'another'],
             holdSeconds: 60,

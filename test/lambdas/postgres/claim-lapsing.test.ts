@@ -17,7 +17,7 @@ afterAll(() => db.end());
 const wanted = { leadSeconds: 7 * daySeconds, provider: null, excludedProviders: [], limit: 1_000 };
 type Wanted = Partial<Parameters<typeof claimLapsing>[1]>;
 const claim = (changes: Wanted = {}, database: Database = db.database): Promise<LapsingIntegration[]> =>
-  claimLapsing(database, { ...wanted, holdSeconds: 270, ...changes });
+  claimLapsing(database, { ...wanted, holdSeconds: 270, collectedAt: 'infinity', ...changes });
 const count = (changes: Wanted = {}) =>
   countLapsing(db.database, { ...wanted, windowSeconds: 600, ...changes });
 const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
@@ -208,6 +208,7 @@ describe('claiming', () => {
   it('passes over what the same scan has claimed as due', async () => {
     await aging({ expiresIn: 60 });
     await claimDue(db.database, {
+      collectedAt: 'infinity',
       windowSeconds: 600,
       holdSeconds: 270,
       provider: null,

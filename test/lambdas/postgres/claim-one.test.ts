@@ -13,7 +13,8 @@ beforeAll(async () => {
 beforeEach(() => db.clear());
 afterAll(() => db.end());
 
-const claim = (id: string, database = db.database) => claimOne(database, { id, holdSeconds: 100 });
+const claim = (id: string, database = db.database) =>
+  claimOne(database, { collectedAt: 'infinity', id, holdSeconds: 100 });
 const find = (id: string) => findClaimable(db.database, id);
 
 describe('one row by its id', () => {
@@ -91,7 +92,14 @@ describe('of several at once', () => {
   it('a scan and a request by id never both get it', async () => {
     const { id } = await db.insertIntegration();
     const connections = [db.connection(), db.connection()];
-    const due = { windowSeconds: 600, holdSeconds: 100, provider: null, after: null, limit: 10 };
+    const due = {
+      windowSeconds: 600,
+      holdSeconds: 100,
+      provider: null,
+      after: null,
+      limit: 10,
+      collectedAt: 'infinity',
+    };
     for (let round = 1; round <= 20; round += 1) {
       const [scanned, one] = await Promise.all([claimDue(connections[0]!, due), claim(id, connections[1])]);
       expect(scanned.length + (one === null ? 0 : 1)).toBe(1);

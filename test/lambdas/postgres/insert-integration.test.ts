@@ -51,6 +51,7 @@ describe('a new integration', () => {
     expect(lives).toEqual({ access: 300, refresh: 86_400 });
     expect(
       await claimDue(db.database, {
+        collectedAt: 'infinity',
         windowSeconds: 600,
         holdSeconds: 270,
         provider: null,

@@ -77,17 +77,18 @@ async function wholeWay(
   row: IntegrationRow,
 ): Promise<{ eventId: string; relayed: string[] }> {
   const wanted = { windowSeconds: 600, provider: row.provider, limit: 10 };
-  const claim = () => claimDue(database, { ...wanted, holdSeconds: 270, after: null });
+  const claim = () =>
+    claimDue(database, { collectedAt: 'infinity', ...wanted, holdSeconds: 270, after: null });
   const start = () => startAttempts(database, { ids: [row.id], holdSeconds: 45 });
 
   expect(await findClaimable(database, row.id)).toMatchObject({ id: row.id });
-  const one = await claimOne(database, { id: row.id, holdSeconds: 270 });
+  const one = await claimOne(database, { collectedAt: 'infinity', id: row.id, holdSeconds: 270 });
   await releaseClaims(database, [one!]);
   expect(await countDue(database, wanted)).toBe(1);
   expect(await listDue(database, wanted)).toHaveLength(1);
   const lapsing = { ...wanted, leadSeconds: 600, excludedProviders: [] };
   expect(await countLapsing(database, lapsing)).toBe(0);
-  expect(await claimLapsing(database, { ...lapsing, holdSeconds: 270 })).toEqual([]);
+  expect(await claimLapsing(database, { collectedAt: 'infinity', ...lapsing, holdSeconds: 270 })).toEqual([]);
   await releaseClaims(database, await claim());
   await claim();
   await reopenClaims(database, await start());
@@ -177,6 +178,7 @@ async function wholeWay(
   expect(await watchProviders(database, many, answers, guards)).toMatchObject([{ opened: true }]);
   expect(
     await claimProbes(database, {
+      collectedAt: 'infinity',
       provider: own,
       windowSeconds: 600,
       holdSeconds: 9,

@@ -208,6 +208,7 @@ describe('a recorded failure', () => {
     expect(held?.seconds).toBeCloseTo(77.5, 3);
     expect(
       await claimDue(db.database, {
+        collectedAt: 'infinity',
         windowSeconds: 600,
         holdSeconds: 10,
         provider: null,
@@ -268,7 +269,14 @@ describe('a recorded failure', () => {
 
   it('frees the row of its attempt when it is void, so that the new grant is refreshed in time', async () => {
     const row = await db.insertIntegration();
-    const wanted = { windowSeconds: 600, holdSeconds: 10, provider: null, after: null, limit: 5 };
+    const wanted = {
+      windowSeconds: 600,
+      holdSeconds: 10,
+      provider: null,
+      after: null,
+      limit: 5,
+      collectedAt: 'infinity',
+    };
     await claimDue(db.database, wanted);
     await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
     const started = await db.integration(row.id);
@@ -287,7 +295,14 @@ describe('a recorded failure', () => {
   it('is void under an earlier claim', async () => {
     const row = await db.insertIntegration();
     const claim = () =>
-      claimDue(db.database, { windowSeconds: 600, holdSeconds: 10, provider: null, after: null, limit: 5 });
+      claimDue(db.database, {
+        collectedAt: 'infinity',
+        windowSeconds: 600,
+        holdSeconds: 10,
+        provider: null,
+        after: null,
+        limit: 5,
+      });
     await claim();
     await startAttempts(db.database, { ids: [row.id], holdSeconds: 10 });
     const first = await db.integration(row.id);
@@ -452,7 +467,14 @@ describe('a failure that disconnects nobody', () => {
           (await client.query(statement, [...parameters])).rows as Row[],
       };
       const before = await updates();
-      const wanted = { windowSeconds: 600, holdSeconds: 10, provider: null, after: null, limit: 5 };
+      const wanted = {
+        windowSeconds: 600,
+        holdSeconds: 10,
+        provider: null,
+        after: null,
+        limit: 5,
+        collectedAt: 'infinity',
+      };
       await claimDue(database, wanted);
       await startAttempts(database, { ids: [row.id], holdSeconds: 10 });
       await recordFailures(database, [failed(row, 'dead', { claim: '1' })], {

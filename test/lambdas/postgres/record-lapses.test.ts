@@ -133,7 +133,14 @@ describe('an end that is near', () => {
     const row = await expired();
     expect(await verdictOf(lapse(row, 'warn'))).toMatchObject({ event_id: null, disconnected: false });
     expect(await db.integration(row.id)).toMatchObject({ status: 'connected', refresh_held_until: null });
-    const scan = { leadSeconds: 600, holdSeconds: 270, provider: null, excludedProviders: [], limit: 1 };
+    const scan = {
+      collectedAt: 'infinity',
+      leadSeconds: 600,
+      holdSeconds: 270,
+      provider: null,
+      excludedProviders: [],
+      limit: 1,
+    };
     expect(await claimLapsing(db.database, scan)).toMatchObject([{ id: row.id }]);
   });
 });
@@ -329,7 +336,14 @@ describe('a decision', () => {
         status: 'connected',
         expiresIn: -1,
       });
-      const scan = { leadSeconds: 600, holdSeconds: 270, provider: null, excludedProviders: [], limit: 1 };
+      const scan = {
+        collectedAt: 'infinity',
+        leadSeconds: 600,
+        holdSeconds: 270,
+        provider: null,
+        excludedProviders: [],
+        limit: 1,
+      };
       await claimLapsing(product.database, scan);
       const [attempt] = await startAttempts(product.database, { ids: [row.id], holdSeconds: 45 });
       const result = lapse(row, 'end', { usedToken: attempt!.token, claim: attempt!.claim });

@@ -22,7 +22,14 @@ afterAll(() => db.end());
 const attemptHoldSeconds = 45;
 
 const claim = () =>
-  claimDue(db.database, { windowSeconds: 600, holdSeconds: 270, provider: null, after: null, limit: 100 });
+  claimDue(db.database, {
+    collectedAt: 'infinity',
+    windowSeconds: 600,
+    holdSeconds: 270,
+    provider: null,
+    after: null,
+    limit: 100,
+  });
 const start = (id: string) => startAttempts(db.database, { ids: [id], holdSeconds: attemptHoldSeconds });
 
 const grant = (id: string, changes: Partial<NewGrant> = {}): NewGrant => ({

@@ -131,7 +131,14 @@ describe('reserved calls', () => {
 
 describe('an attempt that is given up', () => {
   const claim = () =>
-    claimDue(db.database, { windowSeconds: 600, holdSeconds: 270, provider: null, after: null, limit: 10 });
+    claimDue(db.database, {
+      collectedAt: 'infinity',
+      windowSeconds: 600,
+      holdSeconds: 270,
+      provider: null,
+      after: null,
+      limit: 10,
+    });
   const start = (id: string) => startAttempts(db.database, { ids: [id], holdSeconds: 45 });
 
   it('is the next scan’s, and its message finds nothing', async () => {

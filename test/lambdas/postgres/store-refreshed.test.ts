@@ -19,7 +19,14 @@ beforeEach(() => db.clear());
 afterAll(() => db.end());
 
 const claim = () =>
-  claimDue(db.database, { windowSeconds: 600, holdSeconds: 270, provider: null, after: null, limit: 100 });
+  claimDue(db.database, {
+    collectedAt: 'infinity',
+    windowSeconds: 600,
+    holdSeconds: 270,
+    provider: null,
+    after: null,
+    limit: 100,
+  });
 
 function result(row: IntegrationRow, changes: Partial<RefreshedResult> = {}): RefreshedResult {
   return {

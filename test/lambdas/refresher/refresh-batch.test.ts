@@ -114,7 +114,14 @@ async function sealedRow(token = `token-${randomUUID()}`, overrides: Integration
 }
 
 const claim = () =>
-  claimDue(db.database, { windowSeconds: 600, holdSeconds: 270, provider: null, after: null, limit: 1_000 });
+  claimDue(db.database, {
+    collectedAt: 'infinity',
+    windowSeconds: 600,
+    holdSeconds: 270,
+    provider: null,
+    after: null,
+    limit: 1_000,
+  });
 
 async function open(id: string, column: 'access_token' | 'refresh_token') {
   const stored = (await db.integration(id))[column];

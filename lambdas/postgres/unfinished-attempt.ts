@@ -1,0 +1,17 @@
+import { grantToken } from './grant-token.ts';
+
+/**
+ * An attempt whose end nobody has recorded: its process died, or Postgres did not take its result. A rotated token may
+ * then wait in the sealed result queue, so the row is claimed only by who knows that this queue was empty after the
+ * attempt's hold had ended. `collected`: the parameter with that moment; null: not known, and such rows wait.
+ */
+export function isAccountedFor(collected: string): string {
+  return `(refresh_started_at IS NULL OR coalesce(refresh_held_until, refresh_started_at) <= ${collected}::timestamptz)`;
+}
+
+/** Assignments of a claim on `i`: an attempt without a known end may have spent the token that the row still holds. */
+export const leavesDoubt = `
+      doubtful_grant = CASE WHEN i.refresh_started_at IS NULL THEN i.doubtful_grant
+                            ELSE sha256(convert_to(${grantToken('i')}, 'UTF8')) END,
+      doubtful_since = coalesce(i.refresh_started_at, i.doubtful_since),
+      refresh_started_at = NULL`;
