@@ -46,6 +46,7 @@ const all = [
   '0006_measures',
   '0007_provider_guards_and_lapses',
   '0008_lapse_indexes',
+  '0009_unfinished_attempts',
 ];
 
 const everyRow = async (db: TestDatabase, table: string) =>
@@ -180,6 +181,9 @@ describe('a product’s database', () => {
     'grant_connected_since',
     'failure_warned_at',
     'lapse_warned_for',
+    'refresh_started_at',
+    'doubtful_grant',
+    'doubtful_since',
     'event_id',
   ];
   const withoutOurs = (catalog: TableCatalog): TableCatalog => ({
@@ -554,6 +558,8 @@ describe('a migration that fails', () => {
     ['up', '0007_provider_guards_and_lapses', 'evergrant.threshold_events'],
     ['down', '0007_provider_guards_and_lapses', 'evergrant.provider_states'],
     ['down', '0007_provider_guards_and_lapses', 'evergrant.installation'],
+    ['up', '0009_unfinished_attempts', 'evergrant.installation'],
+    ['up', '0009_unfinished_attempts', 'evergrant.threshold_events'],
   ] as const)(
     'does not keep the product waiting for a table of its own that is held (%s %s, %s)',
     async (direction, name, held) => {
