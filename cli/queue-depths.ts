@@ -3,7 +3,7 @@ import type { Target } from './target.ts';
 
 /** A queue of the pipeline with its dead letters. Counts are approximate, as SQS says. */
 export interface QueueDepth {
-  readonly queue: 'refresh' | 'threshold';
+  readonly queue: 'refresh' | 'threshold' | 'sealed';
   /** Messages that wait for a consumer. */
   readonly visible: number;
   /** Messages that a consumer has, or that wait until they become visible again. */
@@ -14,6 +14,7 @@ export interface QueueDepth {
 const outputsOf = {
   refresh: { queue: 'RefreshQueueUrl', deadLetters: 'RefreshDeadLetterQueueUrl' },
   threshold: { queue: 'ThresholdQueueUrl', deadLetters: 'ThresholdDeadLetterQueueUrl' },
+  sealed: { queue: 'SealedResultQueueUrl', deadLetters: 'SealedResultDeadLetterQueueUrl' },
 } as const;
 
 /** Reads how full one queue and the dead-letter queue behind it are. Throws what the SDK throws. */

@@ -25,11 +25,16 @@ export const scannerEnv = {
   successWindowSeconds: 'SUCCESS_WINDOW_SECONDS',
   circuitCooldownSeconds: 'CIRCUIT_COOLDOWN_SECONDS',
   pacedSpreadSeconds: 'PACED_SPREAD_SECONDS',
+  sealedResultQueueUrl: 'SEALED_RESULT_QUEUE_URL',
+  sealedResultVisibilitySeconds: 'SEALED_RESULT_VISIBILITY_SECONDS',
+  sealedResultRetentionSeconds: 'SEALED_RESULT_RETENTION_SECONDS',
+  tokenKeySecretId: 'TOKEN_KEY_SECRET_ID',
 } as const;
 
 export const refresherEnv = {
   thresholdQueueUrl: 'THRESHOLD_QUEUE_URL',
   refreshQueueUrl: 'REFRESH_QUEUE_URL',
+  sealedResultQueueUrl: 'SEALED_RESULT_QUEUE_URL',
   tokenKeySecretId: 'TOKEN_KEY_SECRET_ID',
   tokensAtRest: 'TOKENS_AT_REST',
   providerSecretPrefix: 'PROVIDER_SECRET_PREFIX',
@@ -114,7 +119,11 @@ export const metricNames = {
    * scan while they are.
    */
   disconnectionsHeld: 'DisconnectionsHeld',
-  /** Count of results that could not be committed before the function's deadline. No dimension. */
+  /** Count of successes that went sealed to their queue, as Postgres did not take them at once. No dimension. */
+  sealed: 'ResultsSealed',
+  /** Count of sealed results that a scan has stored. No dimension. */
+  collected: 'SealedResultsStored',
+  /** Count of successes that neither Postgres nor the sealed result queue took before the function's deadline. No dimension. */
   lost: 'ResultsLost',
   /** Milliseconds of a call to a token endpoint, by `provider`. */
   callDuration: 'TokenEndpointDuration',
@@ -155,6 +164,20 @@ export interface ThresholdEventMessage {
    * has the provider as its group id.
    */
   readonly provider?: string;
+}
+
+/**
+ * One message on the sealed result queue holds a success that Postgres did not take. What a provider gave is in `sealed`
+ * alone: a JWE under the token key, whatever the setting for tokens at rest.
+ */
+export interface SealedResultMessage {
+  readonly version: 1;
+  readonly integrationId: string;
+  /** Fencing token of the attempt that the result came of. */
+  readonly claim: string;
+  /** See `ThresholdEventMessage`. */
+  readonly provider?: string;
+  readonly sealed: string;
 }
 
 /** Group of events that the scanner relays, whatever their provider: they must not delay fresh ones. */

@@ -1,10 +1,17 @@
-import type { RefreshMessage, ThresholdEventMessage } from './contract.ts';
+import type { RefreshMessage, SealedResultMessage, ThresholdEventMessage } from './contract.ts';
 import { problemsOf, z } from './schema.ts';
 
 const version = z.literal(1);
 // Nobody's work depends on it, so a wrong one makes no message malformed.
 const provider = z.catch(z.optional(z.string()), undefined);
 const refreshMessage = z.object({ version, integrationId: z.guid(), provider });
+const sealedResultMessage = z.object({
+  version,
+  integrationId: z.guid(),
+  claim: z.string().check(z.regex(/^\d{1,18}$/)),
+  provider,
+  sealed: z.string(),
+});
 const thresholdEventMessage = z.object({ version, eventId: z.guid(), provider });
 
 export type Parsed<Message> =
@@ -20,6 +27,11 @@ export function parseRefreshMessage(body: string): Parsed<RefreshMessage> {
 /** Reads the body of a message on the threshold event queue. Never throws. */
 export function parseThresholdEventMessage(body: string): Parsed<ThresholdEventMessage> {
   return parse(thresholdEventMessage, body);
+}
+
+/** Reads the body of a message on the sealed result queue. Never throws. */
+export function parseSealedResultMessage(body: string): Parsed<SealedResultMessage> {
+  return parse(sealedResultMessage, body);
 }
 
 function parse<Message>(schema: z.ZodMiniType<Message>, body: string): Parsed<Message> {

@@ -30,10 +30,11 @@ export class SecretSealer implements Sealer {
   }
 
   async seal(token: string, place: SealedPlace): Promise<string> {
-    return (await this.#sealer()).seal(token, place);
+    // With the keys that were read last: a call to Secrets Manager must not stand between a provider's answer and the row.
+    return (this.#latest?.sealer ?? (await this.load())).seal(token, place);
   }
 
-  /** A slip in the secret must not cost a token that came meanwhile: the keys that were read last still seal it. */
+  /** A slip in the secret must not keep an attempt from its token: the keys that were read last still open it. */
   async #sealer(): Promise<TokenSealer> {
     try {
       return await this.load();

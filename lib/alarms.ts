@@ -29,6 +29,7 @@ export interface AlarmsProps {
   };
   readonly refreshQueue: QueueWithDeadLetters;
   readonly thresholdQueue: QueueWithDeadLetters;
+  readonly sealedResultQueue: QueueWithDeadLetters;
   /** SES configuration set that emails go out under; `undefined`: no emails are sent. */
   readonly configurationSetName: string | undefined;
 }
@@ -86,7 +87,7 @@ export class Alarms extends Construct {
 }
 
 function definitions(
-  { settings, functions, refreshQueue, thresholdQueue, configurationSetName }: AlarmsProps,
+  { settings, functions, refreshQueue, thresholdQueue, sealedResultQueue, configurationSetName }: AlarmsProps,
   service: string,
 ): AlarmDefinition[] {
   const scanInterval = Duration.minutes(settings.scanIntervalMinutes);
@@ -196,8 +197,27 @@ function definitions(
     {
       name: 'result lost',
       sentence:
-        'Postgres did not take the result of a refresh before the function ended: a rotated refresh token may be gone, and with it a connection.',
+        'Neither Postgres nor the sealed result queue took the result of a refresh before the function ended: a rotated refresh token may be gone, and with it a connection.',
       metric: own(metricNames.lost, Stats.SUM, Duration.minutes(5)),
+      threshold: 0,
+      periods: 1,
+    },
+    {
+      name: 'sealed results waiting',
+      sentence:
+        'New tokens have waited sealed in their queue for over two scan intervals: Postgres does not take them, or no scan collects them, and their integrations are not refreshed until one does.',
+      metric: sealedResultQueue.queue.metricApproximateAgeOfOldestMessage({
+        statistic: Stats.MAXIMUM,
+        period: Duration.minutes(5),
+      }),
+      threshold: 2 * scanInterval.toSeconds(),
+      periods: 1,
+    },
+    {
+      name: 'sealed result dead letters',
+      sentence:
+        'New tokens that wait sealed cannot be opened or stored: their integrations are held until the cause is mended and the dead letters are replayed.',
+      metric: deadLetters(sealedResultQueue),
       threshold: 0,
       periods: 1,
     },
@@ -220,7 +240,7 @@ function definitions(
     {
       name: 'database unreachable',
       sentence:
-        'Functions cannot reach Postgres, or it refuses them: nothing is refreshed, and results may be lost.',
+        'Functions cannot reach Postgres, or it refuses them: nothing is refreshed, and results wait sealed in their queue.',
       metric: own(metricNames.databaseUnreachable, Stats.SUM, scanPeriod),
       threshold: 0,
       // A failover ends by itself within one; what it costs has an alarm of its own, "result lost".

@@ -25,6 +25,7 @@ export interface DashboardProps {
   readonly functions: Readonly<Record<string, StageFunction>>;
   readonly refreshQueue: QueueWithDeadLetters;
   readonly thresholdQueue: QueueWithDeadLetters;
+  readonly sealedResultQueue: QueueWithDeadLetters;
   /** SES configuration set that emails go out under; `undefined`: no emails are sent. */
   readonly configurationSetName: string | undefined;
 }
@@ -60,7 +61,7 @@ export class Dashboard extends Construct {
     const each = (metricName: string, dimensions: readonly string[], statistic: string = Stats.SUM) =>
       math(search(metricName, dimensions, statistic), '');
     const all = (metricName: string) => `SUM(${search(metricName, ['provider'], Stats.SUM)})`;
-    const { refreshQueue, thresholdQueue, configurationSetName } = props;
+    const { refreshQueue, thresholdQueue, sealedResultQueue, configurationSetName } = props;
     const functions = Object.entries(props.functions);
     const ofEach = (metricOf: (stageFunction: StageFunction, label: string) => IMetric) =>
       functions.map(([stage, stageFunction]) => metricOf(stageFunction, stage));
@@ -122,9 +123,11 @@ export class Dashboard extends Construct {
           graph('Dead letters', [
             waiting(refreshQueue.deadLetters, 'refresh requests'),
             waiting(thresholdQueue.deadLetters, 'threshold events'),
+            waiting(sealedResultQueue.deadLetters, 'sealed results'),
           ]),
           graph('Postgres away, and results that it did not take', [
             metric(metricNames.databaseUnreachable, 'statements while it was away', Stats.SUM, Color.RED),
+            waiting(sealedResultQueue.queue, 'sealed results waiting'),
             metric(metricNames.lost, 'results lost', Stats.SUM, Color.PURPLE),
           ]),
         ],

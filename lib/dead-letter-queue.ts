@@ -9,6 +9,8 @@ export interface QueueWithDeadLettersProps {
   readonly visibilitySeconds: number;
   /** How long a message is worth anything. */
   readonly retention: Duration;
+  /** Receives before a message goes to the dead letters; AWS advises five or more with a Lambda consumer. */
+  readonly maxReceiveCount?: number;
 }
 
 /** How a queue feeds a function. */
@@ -19,8 +21,11 @@ export interface FeedProps {
   readonly maxConcurrency: number;
 }
 
-/** Receives before a message goes to the dead-letter queue. AWS advises five or more with a Lambda consumer. */
+/** Receives before a message goes to the dead-letter queue, unless its queue says otherwise. */
 export const maxReceiveCount = 5;
+
+/** SQS counts the age of a dead letter from its first sending, so this is the longest retention there is. */
+export const deadLetterRetention = Duration.days(14);
 
 /**
  * A queue and, behind it, the queue for what our own code or infrastructure failed on. Its grants allow what is done
@@ -32,9 +37,8 @@ export class QueueWithDeadLetters extends Construct {
 
   constructor(scope: Construct, id: string, props: QueueWithDeadLettersProps) {
     super(scope, id);
-    // SQS counts the age of a dead letter from its first sending, so it gets the longest retention there is.
     this.deadLetters = new Queue(this, 'DeadLetters', {
-      retentionPeriod: Duration.days(14),
+      retentionPeriod: deadLetterRetention,
       enforceSSL: true,
     });
     acknowledge(this.deadLetters, {
@@ -44,7 +48,7 @@ export class QueueWithDeadLetters extends Construct {
       visibilityTimeout: Duration.seconds(props.visibilitySeconds),
       retentionPeriod: props.retention,
       enforceSSL: true,
-      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount },
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: props.maxReceiveCount ?? maxReceiveCount },
     });
   }
 
@@ -57,6 +61,12 @@ export class QueueWithDeadLetters extends Construct {
   /** Lets a function make what it was fed visible again at once, and tells it where. */
   grantReturn(consumer: LambdaFunction, urlVariable: string): void {
     this.#allow(consumer, 'sqs:ChangeMessageVisibility');
+    consumer.addEnvironment(urlVariable, this.queue.queueUrl);
+  }
+
+  /** Lets a function receive by itself, and tells it where. */
+  grantReceive(consumer: LambdaFunction, urlVariable: string): void {
+    this.#allow(consumer, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility');
     consumer.addEnvironment(urlVariable, this.queue.queueUrl);
   }
 

@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
 import { createDatabase } from './database.ts';
-import { maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
+import { deadLetterRetention, maxReceiveCount, QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { Email } from './email.ts';
 import { Migrator } from './migrator.ts';
 import { Notifier } from './notifier.ts';
@@ -51,14 +51,23 @@ export class EvergrantStack extends Stack {
       visibilitySeconds: timing.thresholdVisibility,
       retention: Duration.days(4),
     });
+    const sealedResultQueue = new QueueWithDeadLetters(this, 'SealedResult', {
+      visibilitySeconds: timing.sealedResultVisibility,
+      // Each may be the only copy of a grant.
+      retention: deadLetterRetention,
+      // What a product's transaction keeps from its row is received once in each scan, and what nobody can use so often at once.
+      maxReceiveCount: 100,
+    });
 
     const migrator = new Migrator(this, 'Migrator', { database, settings, timing });
     const scanner = new Scanner(this, 'Scanner', {
       database,
       settings,
       timing,
+      secrets,
       refreshQueue,
       thresholdQueue,
+      sealedResultQueue,
     });
     const refresher = new Refresher(this, 'Refresher', {
       database,
@@ -67,6 +76,7 @@ export class EvergrantStack extends Stack {
       timing,
       refreshQueue,
       thresholdQueue,
+      sealedResultQueue,
     });
     const notifier = new Notifier(this, 'Notifier', { database, settings, timing, thresholdQueue, email });
     migrator.runsBefore(scanner, refresher, notifier);
@@ -82,6 +92,7 @@ export class EvergrantStack extends Stack {
       functions,
       refreshQueue,
       thresholdQueue,
+      sealedResultQueue,
       configurationSetName,
     });
     const dashboard = new Dashboard(this, 'Dashboard', {
@@ -89,6 +100,7 @@ export class EvergrantStack extends Stack {
       functions,
       refreshQueue,
       thresholdQueue,
+      sealedResultQueue,
       configurationSetName,
     });
 
@@ -97,6 +109,8 @@ export class EvergrantStack extends Stack {
       RefreshDeadLetterQueueUrl: refreshQueue.deadLetters.queueUrl,
       ThresholdQueueUrl: thresholdQueue.queue.queueUrl,
       ThresholdDeadLetterQueueUrl: thresholdQueue.deadLetters.queueUrl,
+      SealedResultQueueUrl: sealedResultQueue.queue.queueUrl,
+      SealedResultDeadLetterQueueUrl: sealedResultQueue.deadLetters.queueUrl,
       ScheduleRule: scanner.rule.ruleName,
       ScannerFunction: scanner.function.functionName,
       RefresherFunction: refresher.function.functionName,

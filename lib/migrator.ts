@@ -13,7 +13,7 @@ export class Migrator extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    props: Omit<StageProps, 'secrets' | 'refreshQueue' | 'thresholdQueue'>,
+    props: Omit<StageProps, 'secrets' | 'refreshQueue' | 'thresholdQueue' | 'sealedResultQueue'>,
   ) {
     super(scope, id);
     this.function = new StageFunction(this, 'Function', {

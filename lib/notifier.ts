@@ -4,7 +4,7 @@ import type { Email } from './email.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 
-export interface NotifierProps extends Omit<StageProps, 'secrets' | 'refreshQueue'> {
+export interface NotifierProps extends Omit<StageProps, 'secrets' | 'refreshQueue' | 'sealedResultQueue'> {
   /** `undefined`: only the app tells users. */
   readonly email: Email | undefined;
 }

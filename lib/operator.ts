@@ -11,7 +11,11 @@ import type { StageProps } from './stage.ts';
 export class Operator extends Construct {
   readonly function: StageFunction;
 
-  constructor(scope: Construct, id: string, props: Omit<StageProps, 'refreshQueue' | 'thresholdQueue'>) {
+  constructor(
+    scope: Construct,
+    id: string,
+    props: Omit<StageProps, 'refreshQueue' | 'thresholdQueue' | 'sealedResultQueue'>,
+  ) {
     super(scope, id);
     const { settings, secrets, timing } = props;
     this.function = new StageFunction(this, 'Function', {

@@ -14,7 +14,7 @@ export class Refresher extends Construct {
 
   constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id);
-    const { settings, timing, refreshQueue, thresholdQueue } = props;
+    const { settings, timing, refreshQueue, thresholdQueue, sealedResultQueue } = props;
     this.function = new StageFunction(this, 'Function', {
       stage: 'refresher',
       description: 'Evergrant: refreshes integrations at their providers',
@@ -44,6 +44,7 @@ export class Refresher extends Construct {
     props.secrets.grantTokenKey(this.function);
     props.secrets.grantProviders(this.function);
     thresholdQueue.grantSend(this.function, refresherEnv.thresholdQueueUrl);
+    sealedResultQueue.grantSend(this.function, refresherEnv.sealedResultQueueUrl);
     refreshQueue.grantReturn(this.function, refresherEnv.refreshQueueUrl);
     refreshQueue.feed(this.function, {
       batchSize,

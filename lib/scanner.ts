@@ -4,6 +4,7 @@ import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import { scannerEnv } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
+import { deadLetterRetention } from './dead-letter-queue.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 
@@ -12,9 +13,9 @@ export class Scanner extends Construct {
   readonly function: StageFunction;
   readonly rule: Rule;
 
-  constructor(scope: Construct, id: string, props: Omit<StageProps, 'secrets'>) {
+  constructor(scope: Construct, id: string, props: StageProps) {
     super(scope, id);
-    const { settings, timing, refreshQueue, thresholdQueue } = props;
+    const { settings, timing, refreshQueue, thresholdQueue, sealedResultQueue } = props;
     this.function = new StageFunction(this, 'Function', {
       stage: 'scanner',
       description: 'Evergrant: claims integrations whose token is about to expire',
@@ -30,10 +31,14 @@ export class Scanner extends Construct {
         [scannerEnv.successWindowSeconds]: String(timing.successWindow),
         [scannerEnv.circuitCooldownSeconds]: String(timing.circuitCooldown),
         [scannerEnv.pacedSpreadSeconds]: String(timing.pacedSpread),
+        [scannerEnv.sealedResultVisibilitySeconds]: String(timing.sealedResultVisibility),
+        [scannerEnv.sealedResultRetentionSeconds]: String(deadLetterRetention.toSeconds()),
       },
     });
     refreshQueue.grantSend(this.function, scannerEnv.refreshQueueUrl);
     thresholdQueue.grantSend(this.function, scannerEnv.thresholdQueueUrl);
+    sealedResultQueue.grantReceive(this.function, scannerEnv.sealedResultQueueUrl);
+    props.secrets.grantTokenKey(this.function);
 
     const interval = Duration.minutes(settings.scanIntervalMinutes);
     // A late scan is worth nothing: the next one does its work. So neither EventBridge nor Lambda tries again.

@@ -12,4 +12,5 @@ export interface StageProps {
   readonly timing: Timing;
   readonly refreshQueue: QueueWithDeadLetters;
   readonly thresholdQueue: QueueWithDeadLetters;
+  readonly sealedResultQueue: QueueWithDeadLetters;
 }

@@ -11,6 +11,7 @@ export interface Timing {
   /** How long received messages stay hidden from other consumers. */
   readonly refreshVisibility: number;
   readonly thresholdVisibility: number;
+  readonly sealedResultVisibility: number;
   readonly claimHold: number;
   readonly attemptHold: number;
   readonly emailHold: number;
@@ -56,6 +57,8 @@ export function timingOf(settings: Settings): Timing {
     operatorTimeout: 60,
     refreshVisibility,
     thresholdVisibility: visibilityFactor * notifierTimeout,
+    // A scan stores a batch in milliseconds; what a dead scan had in hands is to be found by the next.
+    sealedResultVisibility: 60,
     // Lapses just before the next scan: what a crash left claimed is claimed again then, and not a scan later.
     claimHold: Math.floor(scanInterval * 0.9),
     // Outlives the function, so that no second call begins while a first could still be under way.

@@ -72,6 +72,8 @@ export interface LocalSystem {
     refreshDeadLetters: string;
     threshold: string;
     thresholdDeadLetters: string;
+    sealedResults: string;
+    sealedResultDeadLetters: string;
   };
   stop(): Promise<void>;
 }
@@ -170,6 +172,8 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
         refreshDeadLetters: idOf(cloud.queues, /^RefreshDeadLetters/),
         threshold: idOf(cloud.queues, /^ThresholdQueue/),
         thresholdDeadLetters: idOf(cloud.queues, /^ThresholdDeadLetters/),
+        sealedResults: idOf(cloud.queues, /^SealedResultQueue/),
+        sealedResultDeadLetters: idOf(cloud.queues, /^SealedResultDeadLetters/),
       },
       stop() {
         stopping ??= resources.disposeAsync();

@@ -67,6 +67,7 @@ const shared = [
   'database-access',
   'deadline',
   'measured-database',
+  'sealed-result',
   'secret-sealer',
 ].map((name) => `lambdas/${name}.ts`);
 

@@ -23,6 +23,7 @@ import { TokenSealer } from '../lambdas/sealing/token-sealer.ts';
 import { ProviderClients } from '../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../lambdas/secrets/secret-reader.ts';
 import { Queue } from '../lambdas/sqs/queue.ts';
+import { deadLetterRetention } from '../lib/dead-letter-queue.ts';
 import { parseSettings } from '../lib/settings.ts';
 import { timingOf } from '../lib/timing.ts';
 import { startSecrets } from './support/aws.ts';
@@ -64,9 +65,9 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await db.clear();
-  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  for (const queue of ['refresh', 'threshold', 'sealed']) sqs.createQueue(queue);
   sqs.purgeAll();
-  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  for (const queue of ['refresh', 'threshold', 'sealed']) sqs.createQueue(queue);
   endpoint = await startTokenEndpoint(() => granted());
   for (const provider of ['acme', 'other']) configure(provider);
 });
@@ -140,6 +141,8 @@ async function scan(event: object = {}): Promise<Scanned> {
       database: db.database,
       refreshQueue,
       thresholdQueue: new Queue(queueUrl('threshold')),
+      sealedResultQueue: new Queue(queueUrl('sealed')),
+      sealer,
       settings: {
         refreshWindowSeconds: settings.refreshWindowSeconds,
         claimHoldSeconds: timing.claimHold,
@@ -148,6 +151,8 @@ async function scan(event: object = {}): Promise<Scanned> {
         successWindowSeconds: timing.successWindow,
         circuitCooldownSeconds: timing.circuitCooldown,
         pacedSpreadSeconds: timing.pacedSpread,
+        sealedResultVisibilitySeconds: timing.sealedResultVisibility,
+        sealedResultRetentionSeconds: deadLetterRetention.toSeconds(),
       },
       logger: silentLogger(),
       metrics,
@@ -211,6 +216,7 @@ async function refresh(
           database,
           sealer,
           providers,
+          sealedResultQueue: new Queue(queueUrl('sealed')),
           settings: {
             attemptHoldSeconds: timing.attemptHold,
             callTimeoutMs: 5_000,

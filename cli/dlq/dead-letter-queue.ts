@@ -46,6 +46,7 @@ export interface Refusal {
 const outputNames = {
   refresh: { source: 'RefreshQueueUrl', deadLetters: 'RefreshDeadLetterQueueUrl' },
   threshold: { source: 'ThresholdQueueUrl', deadLetters: 'ThresholdDeadLetterQueueUrl' },
+  sealed: { source: 'SealedResultQueueUrl', deadLetters: 'SealedResultDeadLetterQueueUrl' },
 } as const satisfies Record<QueueName, object>;
 
 /** A dead-letter queue and the queue that its messages come from. */

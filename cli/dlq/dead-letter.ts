@@ -1,8 +1,12 @@
 import type { Message, MessageAttributeValue } from '@aws-sdk/client-sqs';
 import { messageGroupId, relayGroupId } from '../../lambdas/contract.ts';
-import { parseRefreshMessage, parseThresholdEventMessage } from '../../lambdas/messages.ts';
+import {
+  parseRefreshMessage,
+  parseSealedResultMessage,
+  parseThresholdEventMessage,
+} from '../../lambdas/messages.ts';
 
-export const queueNames = ['refresh', 'threshold'] as const;
+export const queueNames = ['refresh', 'threshold', 'sealed'] as const;
 /** The queue whose dead letters are meant. */
 export type QueueName = (typeof queueNames)[number];
 
@@ -47,8 +51,8 @@ export function readDeadLetter(queue: QueueName, message: Message): DeadLetter {
 
 function readBody(queue: QueueName, body: string, group: string | null) {
   const nothing = { namedProvider: null, integrationId: null, eventId: null };
-  if (queue === 'refresh') {
-    const parsed = parseRefreshMessage(body);
+  if (queue !== 'threshold') {
+    const parsed = queue === 'refresh' ? parseRefreshMessage(body) : parseSealedResultMessage(body);
     if (!parsed.ok) return { ...nothing, provider: group, problem: parsed.problem };
     const { integrationId, provider = null } = parsed.message;
     return { ...nothing, integrationId, namedProvider: provider, provider: provider ?? group, problem: null };

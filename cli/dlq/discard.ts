@@ -29,7 +29,7 @@ A discarded refresh message does no harm: the next scan asks anew for whatever i
 threshold event stays in the outbox and is published again by itself, at the latest after a day.
 
 Usage
-  evergrant dlq discard --queue refresh|threshold
+  evergrant dlq discard --queue refresh|threshold|sealed
                         (--provider P | --malformed | --message ID | --all)
                         [--save FILE] [--dry-run] [--yes]
 
@@ -39,7 +39,7 @@ Examples
   evergrant dlq discard --queue threshold --all --yes
 
 Options
-  --queue refresh|threshold   the queue whose dead letters are meant
+  --queue refresh|threshold|sealed   the queue whose dead letters are meant
   --provider P                only messages about this provider
   --malformed                 only messages that no function can read
   --message ID                only this message

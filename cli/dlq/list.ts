@@ -21,7 +21,7 @@ look hides messages for the seconds that it takes and changes nothing. SQS count
 "about" stands where that matters.
 
 Usage
-  evergrant dlq list [--queue refresh|threshold] [--limit N]
+  evergrant dlq list [--queue refresh|threshold|sealed] [--limit N]
 
 Examples
   evergrant dlq list
@@ -29,7 +29,7 @@ Examples
   evergrant dlq list --json | jq '.queues[] | {queue, visible}'
 
 Options
-  --queue refresh|threshold   only this queue
+  --queue refresh|threshold|sealed   only this queue
   --limit N                   look at so many at most (${defaultLimit}); 0 counts only
 
 Exit codes

@@ -8,13 +8,14 @@ export function queueOption(options: Options): QueueName | null {
   const { queue } = options;
   if (queue === undefined) return null;
   if (queueNames.includes(queue as QueueName)) return queue as QueueName;
-  throw new UsageError(`--queue is "refresh" or "threshold", not "${String(queue)}".`);
+  throw new UsageError(`--queue is "refresh", "threshold" or "sealed", not "${String(queue)}".`);
 }
 
 /** Throws `UsageError` without a queue: what changes something says where. */
 export function requiredQueue(options: Options): QueueName {
   const queue = queueOption(options);
-  if (queue === null) throw new UsageError('Name the queue: --queue refresh or --queue threshold.');
+  if (queue === null)
+    throw new UsageError('Name the queue: --queue refresh, --queue threshold or --queue sealed.');
   return queue;
 }
 

@@ -43,9 +43,9 @@ accepted them: an interruption, at worst, leaves a message in both queues. Malfo
 stay, as they would come straight back.
 
 Usage
-  evergrant dlq replay --queue refresh|threshold [--provider P] [--message ID]
+  evergrant dlq replay --queue refresh|threshold|sealed [--provider P] [--message ID]
                        [--max-per-second N] [--include-malformed] [--dry-run]
-  evergrant dlq replay --queue refresh|threshold --cancel
+  evergrant dlq replay --queue refresh|threshold|sealed --cancel
 
 Examples
   evergrant dlq replay --queue refresh --dry-run
@@ -53,7 +53,7 @@ Examples
   evergrant dlq replay --queue threshold --provider google
 
 Options
-  --queue refresh|threshold   the queue whose dead letters are meant
+  --queue refresh|threshold|sealed   the queue whose dead letters are meant
   --provider P                only messages about this provider
   --message ID                only this message
   --max-per-second N          so many at most, 1 to ${highestRate}; SQS chooses by default

@@ -23,7 +23,7 @@ shown up to 500 characters, without what looks like a token or a secret; \`dlq d
 keeps bodies whole.
 
 Usage
-  evergrant dlq show [--queue refresh|threshold] [--provider P] [--malformed] [--message ID]
+  evergrant dlq show [--queue refresh|threshold|sealed] [--provider P] [--malformed] [--message ID]
                      [--limit N]
 
 Examples
@@ -32,7 +32,7 @@ Examples
   evergrant dlq show --message 5f0c7e2a-8a51-4c39-9e2b-6f0d5a3b1c44
 
 Options
-  --queue refresh|threshold   only this queue
+  --queue refresh|threshold|sealed   only this queue
   --provider P                only messages about this provider
   --malformed                 only messages that no function can read
   --message ID                only this message

@@ -41,13 +41,14 @@ Exit codes
     const stack = await target();
     output.progress('asking the operator function and the queues');
     const { readQueueDepth } = await import('../queue-depths.ts');
-    const [report, refresh, threshold, intervalMinutes] = await Promise.all([
+    const [report, refresh, threshold, sealed, intervalMinutes] = await Promise.all([
       askOperator<StatusReport>(stack, { ask: 'status' }),
       readQueueDepth(stack, 'refresh'),
       readQueueDepth(stack, 'threshold'),
+      readQueueDepth(stack, 'sealed'),
       scanIntervalMinutes(stack),
     ]);
-    const queues = [refresh, threshold];
+    const queues = [refresh, threshold, sealed];
     const problems = problemsOf(report, queues, intervalMinutes);
     output.document({ well: problems.length === 0, problems, ...report, queues });
     for (const line of renderStatus(report, queues, problems, output.style)) output.line(line);

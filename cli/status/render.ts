@@ -144,7 +144,7 @@ function queueTable(queues: readonly QueueDepth[], style: Style): string[] {
     { title: 'Dead letters', align: 'right' },
   ];
   const rows = queues.map(({ queue, visible, inFlight, deadLetters }) => [
-    { refresh: 'refresh', threshold: 'threshold events' }[queue],
+    { refresh: 'refresh', threshold: 'threshold events', sealed: 'sealed results' }[queue],
     grouped(visible),
     grouped(inFlight),
     deadLetters === 0 ? style('dim', '0') : style('red', grouped(deadLetters)),

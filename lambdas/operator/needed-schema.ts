@@ -145,6 +145,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
   },
   'evergrant.installation': {
     installed_at: [timestamp, 'r'],
+    collecting_until: [timestamp, 'rw'],
   },
   'evergrant.users': {
     id: [{ ...uuid, types: ['uuid', 'text', 'character varying'] }, 'r'],

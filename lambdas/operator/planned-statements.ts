@@ -1,5 +1,6 @@
 import { defaultPolicy, type NotificationType, thresholdSteps } from '../domain/policy.ts';
 import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
+import { beginCollecting } from '../postgres/begin-collecting.ts';
 import { claimDue } from '../postgres/claim-due.ts';
 import { claimEmail } from '../postgres/claim-email.ts';
 import { claimLapsing } from '../postgres/claim-lapsing.ts';
@@ -13,11 +14,13 @@ import { countTokenHeads } from '../postgres/count-token-heads.ts';
 import { countUnreachableUsers } from '../postgres/count-unreachable-users.ts';
 import { countWaitingEvents } from '../postgres/count-waiting-events.ts';
 import type { Database } from '../postgres/database.ts';
+import { endCollecting } from '../postgres/end-collecting.ts';
 import { findClaimable } from '../postgres/find-claimable.ts';
 import { findIntegration } from '../postgres/find-integration.ts';
 import { findRecipient } from '../postgres/find-recipient.ts';
 import { finishEvent } from '../postgres/finish-event.ts';
 import { giveUpClaims } from '../postgres/give-up-claims.ts';
+import { holdForReplay } from '../postgres/hold-for-replay.ts';
 import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
 import { listEvents } from '../postgres/list-events.ts';
@@ -67,6 +70,7 @@ const guards = {
 
 /** The statements of the functions, with parameters that stand for real ones, so that a server can plan them. */
 export const plannedStatements: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
+  'begin-collecting': (database) => beginCollecting(database, 1),
   'claim-due': (database) =>
     claimDue(database, { ...window, holdSeconds: 1, after: null, collectedAt: null }),
   'claim-email': (database) => claimEmail(database, id, 1),
@@ -88,11 +92,13 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'count-token-heads': (database) => countTokenHeads(database, { start: '', length: 1 }),
   'count-unreachable-users': (database) => countUnreachableUsers(database, 1),
   'count-waiting-events': countWaitingEvents,
+  'end-collecting': (database) => endCollecting(database, 'infinity'),
   'find-claimable': (database) => findClaimable(database, id),
   'find-integration': (database) => findIntegration(database, id),
   'find-recipient': (database) => findRecipient(database, id),
   'finish-event': (database) => finishEvent(database, id),
   'give-up-claims': (database) => giveUpClaims(database, [{ id, claim: '0' }]),
+  'hold-for-replay': (database) => holdForReplay(database, { id, claim: '0', seconds: 1 }),
   'let-through': (database) => letThrough(database, id),
   'list-due': (database) => listDue(database, window),
   'list-events': (database) => listEvents(database, { integrationId: id, limit: 1 }),

@@ -24,6 +24,7 @@ const env = readEnv({
   providerSecretPrefix: [refresherEnv.providerSecretPrefix, text],
   refreshQueueUrl: [refresherEnv.refreshQueueUrl, z.url()],
   thresholdQueueUrl: [refresherEnv.thresholdQueueUrl, z.url()],
+  sealedResultQueueUrl: [refresherEnv.sealedResultQueueUrl, z.url()],
   attemptHoldSeconds: [refresherEnv.attemptHoldSeconds, wholeNumber(1, 86_400)],
   callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
   maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
@@ -58,6 +59,7 @@ const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
+const sealedResultQueue = new Queue(env.sealedResultQueueUrl);
 const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
@@ -84,6 +86,7 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       database,
       sealer,
       providers,
+      sealedResultQueue,
       settings,
       logger,
       metrics,

@@ -16,6 +16,7 @@ import { buildTokenRequest } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
+import type { Queue } from '../sqs/queue.ts';
 import { purposeOf } from './attempt-purpose.ts';
 import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
@@ -40,6 +41,7 @@ export interface RefreshParts {
   readonly database: Database;
   readonly sealer: Sealer;
   readonly providers: ProviderClients;
+  readonly sealedResultQueue: Queue;
   readonly settings: RefreshSettings;
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -84,6 +86,8 @@ export async function refreshBatch(
   );
   const store = new ResultStore(parts.database, {
     sealer: parts.sealer,
+    sealedResultQueue: parts.sealedResultQueue,
+    onSealed: () => parts.metrics.count(metricNames.sealed, 1),
     tokensAtRest: parts.settings.tokensAtRest,
     steps: parts.settings.steps,
     eventRelayHoldSeconds: parts.settings.eventRelayHoldSeconds,
@@ -222,6 +226,10 @@ async function refreshOne(
       refreshTokenLifetime: definition?.refreshTokenLifetime,
     });
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+    if (committed.verdict === 'sealed') {
+      logger.warn('result sealed', { integrationId, provider, cause: errorFields(committed.error) });
+      return nothingCommitted;
+    }
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
     logger.info(applied ? 'refreshed' : 'result void', {
@@ -248,7 +256,7 @@ async function refreshOne(
     providerName,
     retryDelaySeconds: delaySeconds,
   });
-  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  if (committed.verdict === 'untaken') return untaken(parts, attempt, committed.error);
   const applied = committed.verdict === 'applied';
   if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
   else metrics.count(metricNames.superseded, 1, { provider });
@@ -290,7 +298,7 @@ async function seeToEnd(
   const { logger, metrics } = parts;
   const { id: integrationId, provider } = attempt;
   const committed = await store.recordLapse(attempt, decision, providerName);
-  if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  if (committed.verdict === 'untaken') return untaken(parts, attempt, committed.error);
   const applied = committed.verdict === 'applied';
   if (!applied) metrics.count(metricNames.superseded, 1, { provider });
   logger.info(applied ? lapseMessages[decision] : 'result void', {
@@ -320,8 +328,16 @@ function lost(
     provider,
     cause: errorFields(error),
   });
-  return { refreshed: false, disconnected: false, eventId: null };
+  return nothingCommitted;
 }
+
+/** A failure says nothing that the next attempt, when the hold is over, would not find out again. */
+function untaken({ logger }: RefreshParts, { id, provider }: StartedAttempt, error: unknown): AttemptResult {
+  logger.warn('failure not recorded', { integrationId: id, provider, cause: errorFields(error) });
+  return nothingCommitted;
+}
+
+const nothingCommitted: AttemptResult = { refreshed: false, disconnected: false, eventId: null };
 
 interface Obtained {
   readonly outcome: Outcome;

@@ -10,14 +10,25 @@ import { type LapseResult, type RecordedLapse, recordLapses } from '../postgres/
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import { type RefreshedResult, type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
+import { sealResult } from '../sealed-result.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
+import type { Queue } from '../sqs/queue.ts';
 import { GroupCommit } from './group-commit.ts';
 
 /** Between two tries of a commit that met a locked row or a database that is away. */
 const retryPauseMs = 100;
 
+/**
+ * How long Postgres may take over a success before a sealed copy goes to the queue: longer than a busy commit takes, and
+ * short, as until then this process alone has the token.
+ */
+const patienceMs = 1_000;
+
 /** Kept for what follows the commits: giving back claims, publishing events, the metrics, the answer. */
 const closingMs = 1_500;
+
+/** Of that, kept for the log, the metrics and the answer: the last try to send a copy ends before. */
+const lastCopyMs = 500;
 
 /** How long a row rests of which nothing is renewed and nothing ends; its provider may be defined otherwise by then. */
 const restSeconds = 86_400;
@@ -28,16 +39,23 @@ export type LapseDecision = Exclude<AttemptPurpose, 'renew'>;
 export type ProviderFacts = Pick<ProviderDefinition, 'displayName' | 'refreshTokenLifetime'>;
 
 /** The database did not take a result before the function's last moment. */
-export type Committed<Result> = Result | { readonly verdict: 'lost'; readonly error: unknown };
+export type Committed<Result> = Result | { readonly verdict: 'untaken'; readonly error: unknown };
+
+/** What became of a success. `sealed`: it waits in its queue; `lost`: neither that nor Postgres took it. */
+export type Kept =
+  | StoredResult
+  | { readonly verdict: 'sealed'; readonly error: unknown }
+  | { readonly verdict: 'lost'; readonly error: unknown };
 
 /**
- * Commits results as they arrive. A result that Postgres does not take is tried again until
- * `remainingMs()` runs out: the provider has spent the old token, and this process holds the only new one.
+ * Commits results as they arrive. One that Postgres does not take is tried again until `remainingMs()` runs out. Of a
+ * success a sealed copy goes to a queue meanwhile: the provider has spent the old token, and nobody else has the new one.
  */
 export class ResultStore {
   readonly #refreshed: GroupCommit<SealedResult, StoredResult>;
   readonly #failed: GroupCommit<FailureOfAttempt, RecordedFailure>;
   readonly #lapsed: GroupCommit<LapseOfAttempt, RecordedLapse>;
+  readonly #copies: GroupCommit<SealedResult, boolean>;
   readonly #sealer: Sealer;
   readonly #tokensAtRest: 'sealed' | 'plain';
   readonly #remainingMs: () => number;
@@ -46,6 +64,9 @@ export class ResultStore {
     database: Database,
     options: {
       readonly sealer: Sealer;
+      readonly sealedResultQueue: Queue;
+      /** Told of each copy that the queue has taken. */
+      readonly onSealed: () => void;
       readonly tokensAtRest: 'sealed' | 'plain';
       readonly steps: readonly ThresholdStep[];
       readonly eventRelayHoldSeconds: number;
@@ -69,6 +90,21 @@ export class ResultStore {
         return results.map(({ attempt }) => stored.get(attempt.id) as StoredResult);
       },
       { mustSplit },
+    );
+    this.#copies = new GroupCommit(
+      async (results) => {
+        const messages = await Promise.all(
+          results.map(async (result) => ({
+            body: await sealResult(this.#sealer, agedToNow(result), result.attempt.provider),
+            groupId: result.attempt.provider,
+          })),
+        );
+        const refused = new Set(await options.sealedResultQueue.send(messages));
+        const taken = results.map((_, index) => !refused.has(index));
+        for (const one of taken) if (one) options.onSealed();
+        return taken;
+      },
+      { mustSplit: () => true },
     );
     this.#failed = new GroupCommit(
       async (failures) => {
@@ -100,7 +136,7 @@ export class ResultStore {
     tokens: RefreshedTokens,
     receivedAtMs: number,
     provider: ProviderFacts,
-  ): Promise<Committed<StoredResult>> {
+  ): Promise<Kept> {
     const accessTokenAtRest = this.#atRest(attempt.id, 'access_token', tokens.accessToken);
     const [accessToken, newRefreshToken] = await Promise.all([
       accessTokenAtRest,
@@ -111,16 +147,47 @@ export class ResultStore {
           ? attempt.token
           : this.#atRest(attempt.id, 'refresh_token', tokens.refreshToken ?? used.opened),
     ]);
-    return this.#untilCommitted(() =>
-      this.#refreshed.commit({
-        attempt,
-        tokens,
-        accessToken,
-        refreshToken: newRefreshToken,
-        receivedAtMs,
-        provider,
-      }),
-    );
+    return this.#keep({
+      attempt,
+      tokens,
+      accessToken,
+      refreshToken: newRefreshToken,
+      receivedAtMs,
+      provider,
+    });
+  }
+
+  /**
+   * A copy goes to the queue as soon as Postgres has refused the result, or has not taken it within `patienceMs`. Postgres
+   * is tried on: a copy of what it has taken after all is void when it is collected.
+   */
+  async #keep(result: SealedResult): Promise<Kept> {
+    let copied = false;
+    let copying: Promise<void> | null = null;
+    const copy = (): void => {
+      copying ??= this.#copies
+        .commit(result)
+        .catch(() => false)
+        .then((taken) => {
+          copied = taken;
+          if (!taken) copying = null;
+        });
+    };
+    const impatience = setTimeout(copy, patienceMs);
+    try {
+      const committed = await this.#untilCommitted(() => this.#refreshed.commit(result), copy);
+      if (committed.verdict !== 'untaken') return committed;
+      const { error } = committed;
+      // What Postgres refuses for its values leaves time, and the queue may want more than one try.
+      while (!copied && this.#remainingMs() > lastCopyMs + retryPauseMs) {
+        copy();
+        await before(copying ?? Promise.resolve(), this.#remainingMs() - lastCopyMs).catch(() => undefined);
+        if (!copied) await sleep(retryPauseMs);
+      }
+      return { verdict: copied ? 'sealed' : 'lost', error };
+    } finally {
+      clearTimeout(impatience);
+    }
   }
 
   async recordFailure(
@@ -150,6 +217,7 @@ export class ResultStore {
 
   async #untilCommitted<Result extends { readonly verdict: CommitVerdict }>(
     commit: () => Promise<Result>,
+    onRefusal: () => void = () => undefined,
   ): Promise<Committed<Result>> {
     for (;;) {
       let problem: unknown;
@@ -159,9 +227,10 @@ export class ResultStore {
         problem = new Error('the row stayed locked by another transaction');
       } catch (error) {
         problem = error;
+        onRefusal();
       }
       if (isHopeless(problem) || this.#remainingMs() < closingMs + 2 * retryPauseMs) {
-        return { verdict: 'lost', error: problem };
+        return { verdict: 'untaken', error: problem };
       }
       await sleep(retryPauseMs);
     }

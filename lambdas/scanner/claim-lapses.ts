@@ -25,6 +25,8 @@ export async function claimLapses(
     readonly excludedProviders: readonly string[];
     /** `null`: as many as a scan takes on. */
     readonly limit: number | null;
+    /** See `isAccountedFor`. */
+    readonly collectedAt: string | null;
   },
 ): Promise<{ readonly claimed: readonly LapsingIntegration[]; readonly enqueued: number }> {
   const most = Math.min(wanted.limit ?? scanLimit, scanLimit);
@@ -38,7 +40,7 @@ export async function claimLapses(
       provider: wanted.provider,
       excludedProviders: wanted.excludedProviders,
       limit,
-      collectedAt: 'infinity',
+      collectedAt: wanted.collectedAt,
     });
     claimed.push(...chunk);
     if (chunk.length > 0) enqueued += await enqueue(chunk);

@@ -1,11 +1,12 @@
 import { databaseEnv, scannerEnv } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
-import { readEnv, wholeNumber } from '../env.ts';
+import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
+import { SecretSealer } from '../secret-sealer.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
 import { parseScanRequest } from './request.ts';
@@ -22,11 +23,18 @@ const env = readEnv({
   successWindowSeconds: [scannerEnv.successWindowSeconds, wholeNumber(1, 86_400)],
   circuitCooldownSeconds: [scannerEnv.circuitCooldownSeconds, wholeNumber(1, 86_400)],
   pacedSpreadSeconds: [scannerEnv.pacedSpreadSeconds, wholeNumber(1, 900)],
+  sealedResultQueueUrl: [scannerEnv.sealedResultQueueUrl, z.url()],
+  sealedResultVisibilitySeconds: [scannerEnv.sealedResultVisibilitySeconds, wholeNumber(1, 43_200)],
+  sealedResultRetentionSeconds: [scannerEnv.sealedResultRetentionSeconds, wholeNumber(60, 14 * 86_400)],
+  tokenKeySecretId: [scannerEnv.tokenKeySecretId, text],
 });
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
+const secrets = new SecretReader();
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
+const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
+const sealedResultQueue = new Queue(env.sealedResultQueueUrl);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 
@@ -37,6 +45,8 @@ export const handler = wrap<unknown, ScanReport>({ logger, metrics }, (event, co
       database,
       refreshQueue,
       thresholdQueue,
+      sealedResultQueue,
+      sealer,
       settings: env,
       logger,
       metrics,

@@ -74,6 +74,7 @@ export async function probe(
   { database, settings, logger }: GuardParts,
   { open }: ProviderGuards,
   { provider, limit }: { readonly provider: string | null; readonly limit: number | null },
+  collectedAt: string | null,
 ): Promise<ClaimedRow[]> {
   const probes: ClaimedRow[] = [];
   for (const state of open) {
@@ -86,7 +87,7 @@ export async function probe(
       holdSeconds: settings.claimHoldSeconds,
       probes: wanted,
       cooldownSeconds: settings.circuitCooldownSeconds,
-      collectedAt: 'infinity',
+      collectedAt,
     });
     logger.info('circuit probed', {
       provider: state.provider,

@@ -16,11 +16,14 @@ import { measureTokens } from '../postgres/measure-tokens.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
+import type { Sealer } from '../sealing/token-sealer.ts';
 import type { Queue } from '../sqs/queue.ts';
 import { claimLapses } from './claim-lapses.ts';
+import { collectResults } from './collect-results.ts';
 import {
   apartFrom,
   type ClaimedRow,
+  type ClaimRun,
   claimRuns,
   type ProviderGuards,
   probe,
@@ -34,6 +37,9 @@ export interface ScanParts {
   readonly database: Database;
   readonly refreshQueue: Queue;
   readonly thresholdQueue: Queue;
+  readonly sealedResultQueue: Queue;
+  /** Opens sealed results. */
+  readonly sealer: Sealer;
   readonly settings: {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
@@ -46,6 +52,10 @@ export interface ScanParts {
     readonly circuitCooldownSeconds: number;
     /** Messages for a provider with a limit are spread over so much time; no more of its rows are claimed than fit in. */
     readonly pacedSpreadSeconds: number;
+    /** How long received sealed results are hidden from others. */
+    readonly sealedResultVisibilitySeconds: number;
+    /** How long a sealed result is kept that could not be stored. */
+    readonly sealedResultRetentionSeconds: number;
   };
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -103,9 +113,10 @@ export async function scan(parts: ScanParts, request: ScanRequest): Promise<Scan
 /** Counts for no metric: that somebody asked for one integration does not say that scans go well. */
 async function scanOne(parts: ScanParts, id: string, { dryRun, verbose }: ScanRequest): Promise<ScanReport> {
   const { database, settings, logger } = parts;
-  const claim = dryRun
-    ? null
-    : await claimOne(database, { id, holdSeconds: settings.claimHoldSeconds, collectedAt: 'infinity' });
+  const claimFrom = (collectedAt: string | null) =>
+    claimOne(database, { id, holdSeconds: settings.claimHoldSeconds, collectedAt });
+  // Only a row that cannot be claimed otherwise is worth waiting for the sealed results.
+  const claim = dryRun ? null : ((await claimFrom(null)) ?? (await claimFrom(await collect(parts))));
   if (claim !== null) await letThrough(database, id);
   const found = dryRun ? await findClaimable(database, id) : claim;
   const enqueued = claim === null ? 0 : await enqueue(parts, [claim]);
@@ -188,10 +199,10 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     // Awaited above or below; until then its failure must not count as unhandled.
     sending.catch(() => undefined);
   };
-  try {
-    if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, request));
+  const claimedIn = new Map<ClaimRun, number>();
+  const claimAll = async (collectedAt: string | null): Promise<void> => {
     for (const run of runs) {
-      let claimedInRun = 0;
+      let claimedInRun = claimedIn.get(run) ?? 0;
       for (const healthyOnly of run.healthyFirst ? [true, false] : [false]) {
         let after: Date | null = null;
         exhausted = false;
@@ -206,7 +217,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
             healthyOnly,
             after,
             limit: wanted,
-            collectedAt: 'infinity',
+            collectedAt,
           });
           exhausted = chunk.length < wanted;
           after = chunk.at(-1)?.expires_at ?? after;
@@ -214,13 +225,24 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
           oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(oldest?.expires_in_seconds ?? 0));
           const before = claimedInRun;
           claimedInRun += chunk.length;
+          claimedIn.set(run, claimedInRun);
           await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
         }
       }
     }
+  };
+  const collecting = collect(parts);
+  let collectedAt: string | null = null;
+  try {
+    // What is accounted for waits neither for the sealed results nor for their queue.
+    await claimAll(null);
+    collectedAt = await collecting;
+    const wanted = { provider, limit: limit === null ? null : Math.max(0, limit - totals.claimed) };
+    if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, wanted, collectedAt));
+    if (collectedAt !== null) await claimAll(collectedAt);
   } finally {
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
-    await sending;
+    await Promise.all([sending, collecting]);
   }
   const lapses = await claimLapses(
     {
@@ -233,6 +255,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
       provider,
       excludedProviders: guards.open.map((state) => state.provider),
       limit: limit === null ? null : Math.max(0, limit - totals.claimed),
+      collectedAt,
     },
   );
   totals.claimed += lapses.claimed.length;
@@ -276,6 +299,10 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     eventsRelayed,
     ...(verbose && { integrations: listed.map(shown) }),
   };
+}
+
+function collect(parts: ScanParts): Promise<string | null> {
+  return collectResults({ ...parts, timeLeft: () => parts.remainingMs() >= reserveMs });
 }
 
 type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;

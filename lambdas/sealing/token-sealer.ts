@@ -1,10 +1,11 @@
 import { base64url, CompactEncrypt, compactDecrypt } from 'jose';
 import { parseTokenKeys } from './token-keys.ts';
 
-/** Where a sealed token belongs. A token sealed for one place does not open in another. */
+/** Where a sealed string belongs. What is sealed for one place does not open in another. */
 export interface SealedPlace {
   readonly integrationId: string;
-  readonly column: 'access_token' | 'refresh_token';
+  /** A column of the row, or a whole result on its way to the row. */
+  readonly column: 'access_token' | 'refresh_token' | 'result';
 }
 
 export type OpenedToken =

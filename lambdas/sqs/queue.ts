@@ -1,13 +1,16 @@
 import {
   ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { messageGroupId } from '../contract.ts';
 
-/** Entries of one batch call, SQS quota. */
+/** Entries of one batch call and bytes of their bodies, SQS quotas (the latter counts attributes as well: there are none). */
 const batchSize = 10;
+const batchBytes = 1_000_000;
 
 /** Batch calls under way at once. At 20 ms a call this sends 8 000 messages a second. */
 export const parallelBatches = 16;
@@ -18,6 +21,20 @@ export interface OutgoingMessage {
   readonly groupId: string;
   /** Nobody receives it before: up to 900, SQS quota; at once by default. */
   readonly delaySeconds?: number;
+}
+
+/** A message in our hands: hidden from all others until its visibility time-out. */
+export interface ReceivedMessage {
+  readonly body: string;
+  readonly receiptHandle: string;
+  /** Seconds since the epoch by the clock of SQS. */
+  readonly sentAtSeconds: number;
+}
+
+export interface Received {
+  readonly messages: readonly ReceivedMessage[];
+  /** Other messages may be hidden in nobody's hands: the answer to an earlier try of this call was lost. */
+  readonly repeated: boolean;
 }
 
 /** One SQS queue. */
@@ -35,11 +52,20 @@ export class Queue {
   /** Sends all messages, several batches at a time. Returns the indexes of those that were not accepted. */
   async send(messages: readonly OutgoingMessage[]): Promise<number[]> {
     const batches: SendMessageBatchRequestEntry[][] = [];
+    let bytes = 0;
     for (const [index, { body, groupId, delaySeconds }] of messages.entries()) {
-      if (index % batchSize === 0) batches.push([]);
-      batches.at(-1)?.push({
+      const MessageBody = asciiJson(body);
+      bytes += MessageBody.length;
+      const latest = batches.at(-1);
+      const fits = latest !== undefined && latest.length < batchSize && bytes <= batchBytes;
+      const batch = fits ? latest : [];
+      if (!fits) {
+        batches.push(batch);
+        bytes = MessageBody.length;
+      }
+      batch.push({
         Id: String(index),
-        MessageBody: asciiJson(body),
+        MessageBody,
         MessageGroupId: messageGroupId(groupId),
         ...(delaySeconds !== undefined && { DelaySeconds: delaySeconds }),
       });
@@ -67,16 +93,58 @@ export class Queue {
     }
   }
 
-  /** Makes received messages visible again at once. Best effort: otherwise they return by their timeout. */
-  async returnNow(receiptHandles: readonly string[]): Promise<void> {
+  /**
+   * Up to ten messages. Asks every server of SQS (long polling), so that an empty answer means that no message was
+   * visible (developer guide, "Amazon SQS short and long polling"). Throws what the SDK throws.
+   */
+  async receive(visibilitySeconds: number): Promise<Received> {
+    const { Messages: found = [], $metadata: call } = await this.#client.send(
+      new ReceiveMessageCommand({
+        QueueUrl: this.#url,
+        MaxNumberOfMessages: batchSize,
+        WaitTimeSeconds: 1,
+        VisibilityTimeout: visibilitySeconds,
+        MessageSystemAttributeNames: ['SentTimestamp'],
+      }),
+    );
+    return {
+      messages: found.map(
+        ({ Body: body = '', ReceiptHandle: receiptHandle = '', Attributes: attributes }) => ({
+          body,
+          receiptHandle,
+          sentAtSeconds: Number(attributes?.SentTimestamp) / 1000,
+        }),
+      ),
+      repeated: (call.attempts ?? 1) > 1,
+    };
+  }
+
+  /** Takes received messages off the queue, up to ten. Best effort: otherwise they come again. */
+  async remove(receiptHandles: readonly string[]): Promise<void> {
+    if (receiptHandles.length === 0) return;
+    const entries = receiptHandles.map((handle, index) => ({ Id: String(index), ReceiptHandle: handle }));
+    await this.#client
+      .send(new DeleteMessageBatchCommand({ QueueUrl: this.#url, Entries: entries }))
+      .catch(() => undefined);
+  }
+
+  /** Makes received messages visible again at once. `false`: not all of them; they return by their timeout. */
+  async returnNow(receiptHandles: readonly string[]): Promise<boolean> {
+    let all = true;
     for (let start = 0; start < receiptHandles.length; start += batchSize) {
       const entries = receiptHandles
         .slice(start, start + batchSize)
         .map((handle, index) => ({ Id: String(index), ReceiptHandle: handle, VisibilityTimeout: 0 }));
-      await this.#client
-        .send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: this.#url, Entries: entries }))
-        .catch(() => undefined);
+      try {
+        const { Failed: failed = [] } = await this.#client.send(
+          new ChangeMessageVisibilityBatchCommand({ QueueUrl: this.#url, Entries: entries }),
+        );
+        all &&= failed.length === 0;
+      } catch {
+        all = false;
+      }
     }
+    return all;
   }
 }
 

@@ -42,9 +42,9 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await db.clear();
-  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  for (const queue of ['refresh', 'threshold', 'sealed']) sqs.createQueue(queue);
   sqs.purgeAll();
-  for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+  for (const queue of ['refresh', 'threshold', 'sealed']) sqs.createQueue(queue);
   endpoint = await startTokenEndpoint(() => granted({ refresh_token: 'new' }));
   secrets.put('providers/acme', {
     clientId: 'us',
@@ -83,6 +83,10 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.successWindowSeconds]: '1800',
     [scannerEnv.circuitCooldownSeconds]: '150',
     [scannerEnv.pacedSpreadSeconds]: '240',
+    [scannerEnv.sealedResultQueueUrl]: queueUrl('sealed'),
+    [scannerEnv.sealedResultVisibilitySeconds]: '60',
+    [scannerEnv.sealedResultRetentionSeconds]: '1209600',
+    [scannerEnv.tokenKeySecretId]: 'token-key',
   },
   refresher: {
     [databaseEnv.source]: 'database',
@@ -90,6 +94,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.tokensAtRest]: 'sealed',
     [refresherEnv.providerSecretPrefix]: 'providers/',
     [refresherEnv.refreshQueueUrl]: queueUrl('refresh'),
+    [refresherEnv.sealedResultQueueUrl]: queueUrl('sealed'),
     [refresherEnv.thresholdQueueUrl]: queueUrl('threshold'),
     [refresherEnv.attemptHoldSeconds]: '45',
     [refresherEnv.callTimeoutMs]: '5000',
@@ -715,7 +720,7 @@ describe('a grant that ends by itself', () => {
   /** A scan, and everything that comes of it; each message arrives twice at once, and once more later. */
   async function round() {
     sqs.purgeAll();
-    for (const queue of ['refresh', 'threshold']) sqs.createQueue(queue);
+    for (const queue of ['refresh', 'threshold', 'sealed']) sqs.createQueue(queue);
     await (await load('scanner'))({}, context());
     const asked = bodiesOn('refresh');
     const refresh = await load('refresher');

@@ -84,12 +84,18 @@ export async function startTestQueues(): Promise<TestQueues> {
         RefreshDeadLetterQueueUrl: url('refresh-dead-letters'),
         ThresholdQueueUrl: url('threshold'),
         ThresholdDeadLetterQueueUrl: url('threshold-dead-letters'),
+        SealedResultQueueUrl: url('sealed'),
+        SealedResultDeadLetterQueueUrl: url('sealed-dead-letters'),
       };
       const urls = {
         refresh: { source: outputs.RefreshQueueUrl, deadLetters: outputs.RefreshDeadLetterQueueUrl },
         threshold: { source: outputs.ThresholdQueueUrl, deadLetters: outputs.ThresholdDeadLetterQueueUrl },
+        sealed: {
+          source: outputs.SealedResultQueueUrl,
+          deadLetters: outputs.SealedResultDeadLetterQueueUrl,
+        },
       };
-      for (const name of ['refresh', 'threshold']) {
+      for (const name of ['refresh', 'threshold', 'sealed']) {
         const deadLetters = `${prefix}-${name}-dead-letters`;
         await queues.call('CreateQueue', { QueueName: deadLetters, Attributes: {} });
         await queues.call('CreateQueue', {

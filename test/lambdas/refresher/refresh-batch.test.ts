@@ -17,6 +17,7 @@ import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 import { SecretSealer } from '../../../lambdas/secret-sealer.ts';
 import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
+import { Queue } from '../../../lambdas/sqs/queue.ts';
 import { startSecrets } from '../../support/aws.ts';
 import {
   type IntegrationOverrides,
@@ -97,6 +98,8 @@ function parts(
     database: db.database,
     sealer,
     providers: new ProviderClients(new SecretReader(), prefix),
+    // Nobody is there.
+    sealedResultQueue: new Queue('http://127.0.0.1:1/queue'),
     logger: silentLogger(),
     metrics: new InvocationMetrics(),
     remainingMs: () => plenty,

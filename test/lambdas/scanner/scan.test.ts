@@ -3,12 +3,15 @@ import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
 import { parseScanRequest } from '../../../lambdas/scanner/request.ts';
 import { scan } from '../../../lambdas/scanner/scan.ts';
+import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 import { Queue } from '../../../lambdas/sqs/queue.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 let db: TestDatabase;
+let sealer: TokenSealer;
 beforeAll(async () => {
+  sealer = await TokenSealer.fromSecret(JSON.stringify({ current: 'ab'.repeat(32) }));
   db = await testDatabase();
 });
 afterAll(() => db.end());
@@ -53,6 +56,8 @@ function scanWith(database: Database, remainingMs: () => number) {
       database,
       refreshQueue: queue,
       thresholdQueue: queue,
+      sealedResultQueue: queue,
+      sealer,
       settings: {
         refreshWindowSeconds: 600,
         claimHoldSeconds: 270,
@@ -61,6 +66,8 @@ function scanWith(database: Database, remainingMs: () => number) {
         successWindowSeconds: 1_800,
         circuitCooldownSeconds: 150,
         pacedSpreadSeconds: 240,
+        sealedResultVisibilitySeconds: 60,
+        sealedResultRetentionSeconds: 1_209_600,
       },
       logger: silentLogger(),
       metrics: new InvocationMetrics(),

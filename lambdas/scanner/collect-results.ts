@@ -1,0 +1,224 @@
+import { metricNames, type SealedResultMessage } from '../contract.ts';
+import { parseSealedResultMessage } from '../messages.ts';
+import { errorFields, type Logger } from '../observability/logger.ts';
+import type { InvocationMetrics } from '../observability/metrics.ts';
+import { beginCollecting, type Collecting } from '../postgres/begin-collecting.ts';
+import { type Database, sqlState } from '../postgres/database.ts';
+import { endCollecting } from '../postgres/end-collecting.ts';
+import { holdForReplay } from '../postgres/hold-for-replay.ts';
+import { type RefreshedResult, type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
+import { openResult } from '../sealed-result.ts';
+import type { Sealer } from '../sealing/token-sealer.ts';
+import type { Queue, ReceivedMessage } from '../sqs/queue.ts';
+
+export interface CollectParts {
+  readonly database: Database;
+  readonly sealedResultQueue: Queue;
+  readonly sealer: Sealer;
+  readonly settings: {
+    /** How long received results are hidden from others. */
+    readonly sealedResultVisibilitySeconds: number;
+    /** How long a dead letter is kept. */
+    readonly sealedResultRetentionSeconds: number;
+    readonly lapseWarningSeconds: number;
+    readonly eventRelayHoldSeconds: number;
+  };
+  readonly logger: Logger;
+  readonly metrics: InvocationMetrics;
+  /** Whether there is time for one more batch. */
+  readonly timeLeft: () => boolean;
+}
+
+/** Receives under way at once: their commits share one connection, and an empty queue is asked by one alone. */
+const parallelReceives = 8;
+
+/** Beyond the visibility time-out: the clocks of SQS and Postgres need not agree to the second. */
+const marginSeconds = 5;
+
+/**
+ * Stores what waits in the sealed result queue. Returns the database's moment at which the collecting began, if no
+ * result of an attempt whose hold had ended by then can still be on its way: such attempts have no result, and their rows
+ * may be claimed. `null`: that is not known, as somebody else collects, Postgres or SQS failed, or a row is locked.
+ *
+ * Nobody receives before Postgres has answered, so an outage uses up no receives, however long it lasts. Never throws.
+ */
+export async function collectResults(parts: CollectParts): Promise<string | null> {
+  const { database, logger, settings } = parts;
+  try {
+    const visibility = settings.sealedResultVisibilitySeconds;
+    // It receives for as long as what it receives stays hidden, at most: all is visible again when its turn is over.
+    const turn = await beginCollecting(database, 2 * visibility + marginSeconds);
+    if (turn === null) return null;
+    const collection = new Collection(parts, turn);
+    await collection.run();
+    if (collection.inDoubt) return null;
+    await endCollecting(database, turn.until);
+    return collection.left ? null : turn.began_at;
+  } catch (error) {
+    logger.error('sealed results not collected', { cause: errorFields(error) });
+    return null;
+  }
+}
+
+/** One result in our hands. */
+interface InHand {
+  readonly message: ReceivedMessage;
+  readonly sealed: SealedResultMessage;
+  readonly result: RefreshedResult;
+}
+
+class Collection {
+  /** Messages may be hidden that nobody has in hands, or whose end nobody knows. */
+  inDoubt = false;
+  /** Results are left that could not be stored now. */
+  left = false;
+  readonly #parts: CollectParts;
+  readonly #turn: Collecting;
+  readonly #beganAtMs = performance.now();
+
+  constructor(parts: CollectParts, turn: Collecting) {
+    this.#parts = parts;
+    this.#turn = turn;
+  }
+
+  async run(): Promise<void> {
+    // Most scans find nothing: then one call says so.
+    if (await this.#batch()) {
+      const worker = async () => {
+        while (await this.#batch());
+      };
+      await Promise.all(Array.from({ length: parallelReceives }, worker));
+    }
+  }
+
+  /** Receives and stores once. `false`: the queue is empty, or somebody said why it is left. */
+  async #batch(): Promise<boolean> {
+    const { sealedResultQueue, settings, logger } = this.#parts;
+    const elapsedSeconds = (performance.now() - this.#beganAtMs) / 1000;
+    const visibility = settings.sealedResultVisibilitySeconds;
+    if (elapsedSeconds > visibility || !this.#parts.timeLeft()) this.left = true;
+    if (this.inDoubt || this.left) return false;
+    try {
+      const { messages, repeated } = await sealedResultQueue.receive(visibility);
+      if (repeated) this.inDoubt = true;
+      if (messages.length === 0) return false;
+      await this.#take(messages);
+      return true;
+    } catch (error) {
+      this.inDoubt = true;
+      logger.error('sealed results left', { cause: errorFields(error) });
+      return false;
+    }
+  }
+
+  async #take(messages: readonly ReceivedMessage[]): Promise<void> {
+    const { logger, sealer } = this.#parts;
+    const opened: InHand[] = [];
+    const poison: { message: ReceivedMessage; sealed: SealedResultMessage | null; problem: string }[] = [];
+    for (const message of messages) {
+      const parsed = parseSealedResultMessage(message.body);
+      if (!parsed.ok) {
+        poison.push({ message, sealed: null, problem: parsed.problem });
+        continue;
+      }
+      const sealed = parsed.message;
+      const result = await openResult(sealer, sealed, this.#ageSeconds(message));
+      if (result.ok) opened.push({ message, sealed, result: result.result });
+      else poison.push({ message, sealed, problem: result.problem });
+    }
+    for (const group of withoutRepeats(opened)) {
+      try {
+        await this.#store(group);
+      } catch (error) {
+        if (sqlState(error) === null) throw error;
+        // It may be the fault of a single one.
+        for (const alone of group) {
+          try {
+            await this.#store([alone]);
+          } catch (cause) {
+            if (!/^2[23]/.test(sqlState(cause) ?? '')) throw cause;
+            poison.push({ ...alone, problem: `Postgres refuses its values (${sqlState(cause)})` });
+          }
+        }
+      }
+    }
+    for (const { message, sealed, problem } of poison) {
+      logger.error('sealed result not usable', {
+        waitedSeconds: Math.round(this.#ageSeconds(message)),
+        ...(sealed && { integrationId: sealed.integrationId, provider: sealed.provider }),
+        problem,
+      });
+      await this.#setAside(message, sealed);
+    }
+  }
+
+  async #store(group: readonly InHand[]): Promise<void> {
+    const { database, settings, sealedResultQueue, logger, metrics } = this.#parts;
+    const rows = await storeRefreshed(
+      database,
+      group.map(({ result }) => result),
+      settings,
+    );
+    const stored = new Map(rows.map((row): [string, StoredResult] => [row.id, row]));
+    const done: string[] = [];
+    const locked: string[] = [];
+    for (const { message, sealed, result } of group) {
+      const { integrationId, provider } = sealed;
+      const verdict = stored.get(result.id)?.verdict ?? 'gone';
+      if (verdict === 'locked') {
+        locked.push(message.receiptHandle);
+        continue;
+      }
+      if (verdict === 'applied') metrics.count(metricNames.collected, 1);
+      logger.info(verdict === 'applied' ? 'sealed result stored' : 'sealed result void', {
+        integrationId,
+        provider,
+        verdict,
+        waitedSeconds: Math.round(this.#ageSeconds(message)),
+      });
+      done.push(message.receiptHandle);
+    }
+    await sealedResultQueue.remove(done);
+    if (locked.length > 0) {
+      this.left = true;
+      await this.#return(locked);
+    }
+  }
+
+  /** Makes it come again at once, and so become a dead letter soon; but its row must wait for the replay. */
+  async #setAside(message: ReceivedMessage, sealed: SealedResultMessage | null): Promise<void> {
+    const { database, settings } = this.#parts;
+    if (sealed !== null) {
+      const safe = await holdForReplay(database, {
+        id: sealed.integrationId,
+        claim: sealed.claim,
+        seconds: settings.sealedResultRetentionSeconds,
+      });
+      if (!safe) this.left = true;
+    }
+    await this.#return([message.receiptHandle]);
+  }
+
+  async #return(receiptHandles: readonly string[]): Promise<void> {
+    if (!(await this.#parts.sealedResultQueue.returnNow(receiptHandles))) this.inDoubt = true;
+  }
+
+  /** By the clocks of Postgres and SQS: ours may be wrong. */
+  #ageSeconds({ sentAtSeconds }: ReceivedMessage): number {
+    const nowSeconds = this.#turn.began_at_seconds + (performance.now() - this.#beganAtMs) / 1000;
+    return Math.max(0, nowSeconds - sentAtSeconds) || 0;
+  }
+}
+
+/** Groups in which no row stands twice, the earlier results first: one statement changes a row once. */
+function withoutRepeats(all: readonly InHand[]): InHand[][] {
+  const groups: InHand[][] = [];
+  const seen = new Map<string, number>();
+  for (const one of all.toSorted((a, b) => a.message.sentAtSeconds - b.message.sentAtSeconds)) {
+    const index = seen.get(one.result.id) ?? 0;
+    seen.set(one.result.id, index + 1);
+    groups[index] ??= [];
+    groups[index].push(one);
+  }
+  return groups;
+}
