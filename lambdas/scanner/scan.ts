@@ -218,6 +218,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
             after,
             limit: wanted,
             collectedAt,
+            unfinishedOnly: collectedAt !== null,
           });
           exhausted = chunk.length < wanted;
           after = chunk.at(-1)?.expires_at ?? after;

@@ -35,6 +35,9 @@ export interface IntegrationRow {
   grant_connected_since: Date | null;
   failure_warned_at: Date | null;
   lapse_warned_for: Date | null;
+  refresh_started_at: Date | null;
+  doubtful_grant: Buffer | null;
+  doubtful_since: Date | null;
 }
 
 /** A row of the outbox. */

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@aws-lambda-powertools/logger';
+import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
@@ -54,6 +55,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   await endpoint.stop();
 });
 afterAll(async () => {
@@ -694,9 +696,13 @@ describe('a commit that meets trouble', () => {
     const metrics = new InvocationMetrics();
     const count = vi.spyOn(metrics, 'count');
     const givenUp = 60;
+    const sqs = await startFauxqs({ port: 0, logger: false });
+    vi.stubEnv('AWS_ENDPOINT_URL_SQS', `http://127.0.0.1:${sqs.port}`);
+    sqs.createQueue('sealed');
     await refreshBatch(
       parts({
         metrics,
+        sealedResultQueue: new Queue(`http://127.0.0.1:${sqs.port}/000000000000/sealed`),
         remainingMs: () => {
           asked += 1;
           return asked < givenUp ? plenty : 0;
@@ -707,7 +713,10 @@ describe('a commit that meets trouble', () => {
     for (const { id } of rows) {
       expect(await open(id, 'refresh_token')).toMatchObject({ token: 'new-refresh' });
     }
-    expect(count).toHaveBeenCalledWith(metricNames.lost, 1);
+    expect(sqs.inspectQueue('sealed')?.messages.ready).toHaveLength(1);
+    expect(count).toHaveBeenCalledWith(metricNames.sealed, 1);
+    expect(count).not.toHaveBeenCalledWith(metricNames.lost, 1);
+    await sqs.stop();
     // It was not tried until the deadline, at which nobody could answer for the others any more.
     expect(asked).toBeLessThan(givenUp);
     await db.sql('DROP TRIGGER refuse ON integrations; DROP FUNCTION refuse()');
