@@ -1,9 +1,11 @@
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { Database } from '../postgres/database.ts';
+import { readClock } from '../postgres/read-clock.ts';
 import { addressOf } from '../providers/address.ts';
 import { findInCatalogue } from '../providers/catalogue.ts';
 import type { ProviderClient } from '../providers/client.ts';
 import { problemsOfClient } from '../providers/client-problems.ts';
+import type { RequestClock } from '../providers/request.ts';
 import { z } from '../schema.ts';
 import {
   findProviderClient,
@@ -29,6 +31,8 @@ export interface CheckProviderParts {
   readonly readSecret: (secretId: string) => Promise<string | null>;
   readonly secretPrefix: string;
   readonly logger: Logger;
+  /** Milliseconds since 1970 as far as the function knows, for when the database does not say. */
+  readonly nowMs: () => number;
 }
 
 type Request = Omit<CheckProviderRequest, 'ask'>;
@@ -68,7 +72,7 @@ export async function checkProvider(
     const skipped = reason ?? notChecked('Not tried, as what stands above has to be mended first.', null);
     return report([...found, ...faults, check(triedCheck, skipped), ...connecting], named);
   }
-  const tried = await tryCredentials(client, request);
+  const tried = await tryCredentials(client, request, await requestClock(parts));
   return report([...found, ...faults, check(triedCheck, tried.finding), ...connecting], {
     ...named,
     credentials: tried.credentials,
@@ -259,6 +263,16 @@ function connectChecks(
       ),
     ),
   ];
+}
+
+/** The refreshers' clock is the database's; what ails a provider can be looked for while that is away. */
+async function requestClock({ database, logger, nowMs }: CheckProviderParts): Promise<RequestClock> {
+  try {
+    return { nowSeconds: (await readClock(database)).getTime() / 1000 };
+  } catch (error) {
+    logger.warn('database clock not readable', { cause: errorFields(error) });
+    return { nowSeconds: nowMs() / 1000 };
+  }
 }
 
 /** Whether integrations are held back, as far as the database says. */

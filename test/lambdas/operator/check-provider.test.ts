@@ -30,6 +30,7 @@ interface Asked {
   readonly name?: string;
   readonly variables?: Readonly<Record<string, string>>;
   readonly database?: Database;
+  readonly nowMs?: () => number;
   readonly readSecret?: (secretId: string) => Promise<string | null>;
 }
 
@@ -47,6 +48,7 @@ async function check(secrets: Readonly<Record<string, string | object>>, asked: 
         }),
       secretPrefix: 'providers/',
       logger: silentLogger(),
+      nowMs: asked.nowMs ?? Date.now,
     },
     { provider: name, variables },
   );
