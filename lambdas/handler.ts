@@ -30,11 +30,11 @@ export function handler<Event, Result>(
       clock.enter(context.getRemainingTimeInMillis());
       logger.appendKeys({ requestId: context.awsRequestId });
     })
-    .after(() => metrics.flush())
+    .after(() => metrics.flush(clock.nowMs()))
     .onError((request) => {
       const fields = errorFields(request.error);
       logger.error('invocation failed', { cause: fields });
-      metrics.flush();
+      metrics.flush(clock.nowMs());
       // Replaced, not thrown: middy hangs the first error on a thrown one, and the runtime prints that as well.
       request.error = new InvocationFailed(
         `${fields.name}${fields.code ? ` (${fields.code})` : ''}: ${fields.message ?? fields.sqlstate ?? 'see the log line before'}`,
