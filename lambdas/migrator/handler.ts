@@ -26,7 +26,7 @@ const connectWithinMs = 120_000;
 /** Brings the database to the schema of this version; by deployment, or by hand with `MigrationRequest`'s fields. */
 export const handler = wrap<unknown, MigrationReport>({ logger, metrics, clock }, async (event) => {
   const request = parseMigrationRequest(event);
-  const address = await directAddress(env.database, secrets);
+  const address = await directAddress(env.database, secrets, clock);
   return migrate(address, join(env.taskRoot, migrationsFolder), request, logger, {
     connectWithinMs,
   });

@@ -34,7 +34,7 @@ if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 const clock = new InvocationClock(env.timeoutSeconds);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader(), clock), metrics);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail, env.configurationSet);
 

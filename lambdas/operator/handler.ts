@@ -76,7 +76,7 @@ export const handler = wrap<unknown, Report>({ logger, metrics, clock }, async (
   logger.info('asked', { ask, integrationId, provider });
   // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
   const secrets = new SecretReader();
-  const database = new FunctionDatabase(env.database, secrets, { queryTimeoutMs });
+  const database = new FunctionDatabase(env.database, secrets, clock, { queryTimeoutMs });
   const parts: VerifyParts = {
     database,
     sealer: new SecretSealer(secrets, env.tokenKeySecretId),

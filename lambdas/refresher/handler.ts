@@ -61,7 +61,7 @@ const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets, clock), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Refreshes the integrations that a batch of messages asks for. */

@@ -29,7 +29,7 @@ const env = readEnv({
 const logger = createLogger();
 const metrics = new InvocationMetrics();
 const clock = new InvocationClock(env.timeoutSeconds);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader(), clock), metrics);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 

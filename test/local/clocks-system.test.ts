@@ -24,7 +24,7 @@ let db: TestDatabase;
 let endpoint: TokenEndpoint;
 let system: LocalSystem;
 let directory = '';
-let offsetMinutes = 0;
+let offsetMinutes = 10;
 /** Integrations' refresh tokens that the provider has something else for than tokens. */
 const ailing = new Map<string, TokenAnswer>();
 const refusedAssertions: string[] = [];
@@ -57,6 +57,8 @@ beforeAll(async () => {
     persistent: false,
     // Scans are made by hand.
     scanIntervalMs: null,
+    // Passwords are IAM tokens then, which are good for some minutes of the right time.
+    settings: { database: 'aurora' },
     clockOffsetMs: () => offsetMinutes * 60_000,
     providers: [],
     clients: {
