@@ -1,11 +1,10 @@
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { Database } from '../postgres/database.ts';
-import { readClock } from '../postgres/read-clock.ts';
+import { readClock, runningSeconds } from '../postgres/read-clock.ts';
 import { addressOf } from '../providers/address.ts';
 import { findInCatalogue } from '../providers/catalogue.ts';
 import type { ProviderClient } from '../providers/client.ts';
 import { problemsOfClient } from '../providers/client-problems.ts';
-import type { RequestClock } from '../providers/request.ts';
 import { z } from '../schema.ts';
 import {
   findProviderClient,
@@ -48,7 +47,11 @@ export async function checkProvider(
 ): Promise<CheckProviderReport> {
   const { provider } = request;
   const entry = findInCatalogue(provider);
-  const [lookup, guards] = await Promise.all([lookUp(parts, provider), guardChecks(parts, provider)]);
+  const [lookup, guards, nowSeconds] = await Promise.all([
+    lookUp(parts, provider),
+    guardChecks(parts, provider),
+    requestSeconds(parts),
+  ]);
   const report = (
     checks: readonly Check[],
     rest: Partial<Pick<CheckProviderReport, 'displayName' | 'secretId' | 'credentials' | 'attempt'>> = {},
@@ -72,7 +75,7 @@ export async function checkProvider(
     const skipped = reason ?? notChecked('Not tried, as what stands above has to be mended first.', null);
     return report([...found, ...faults, check(triedCheck, skipped), ...connecting], named);
   }
-  const tried = await tryCredentials(client, request, await requestClock(parts));
+  const tried = await tryCredentials(client, request, { nowSeconds: nowSeconds() });
   return report([...found, ...faults, check(triedCheck, tried.finding), ...connecting], {
     ...named,
     credentials: tried.credentials,
@@ -266,12 +269,12 @@ function connectChecks(
 }
 
 /** The refreshers' clock is the database's; what ails a provider can be looked for while that is away. */
-async function requestClock({ database, logger, nowMs }: CheckProviderParts): Promise<RequestClock> {
+async function requestSeconds({ database, logger, nowMs }: CheckProviderParts): Promise<() => number> {
   try {
-    return { nowSeconds: (await readClock(database)).getTime() / 1000 };
+    return runningSeconds((await readClock(database)).getTime() / 1000);
   } catch (error) {
     logger.warn('database clock not readable', { cause: errorFields(error) });
-    return { nowSeconds: nowMs() / 1000 };
+    return () => nowMs() / 1000;
   }
 }
 
