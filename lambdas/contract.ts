@@ -3,6 +3,12 @@
  * environment variables and metrics, and the shapes and groups of messages. Both sides import them from here.
  */
 
+/** Environment variables of every function. */
+export const functionEnv = {
+  /** What Lambda gives an invocation, from 1 to 900. */
+  timeoutSeconds: 'FUNCTION_TIMEOUT_SECONDS',
+} as const;
+
 /** Environment variables of every function that talks to Postgres. */
 export const databaseEnv = {
   /**

@@ -1,4 +1,5 @@
 import { text } from './env.ts';
+import type { InvocationClock } from './invocation-clock.ts';
 import {
   type ConnectionOptions,
   type Database,
@@ -30,6 +31,9 @@ function isUrl(source: string): boolean {
   );
 }
 
+/** What time it is, for passwords that are good for some minutes of it. */
+type Clock = Pick<InvocationClock, 'nowMs'>;
+
 /** Where a database is, and how it lets us in. */
 interface Location {
   readonly url: string;
@@ -44,14 +48,25 @@ async function locate(source: string, secrets: SecretReader): Promise<Location> 
   return { ...(await readDatabaseSecret(secrets, source)), iam: false };
 }
 
-async function address(url: string, ca: string | undefined, iam: boolean): Promise<DatabaseAddress> {
-  return { url, ca: ca ?? (await rdsAuthorities(url)), ...(iam && { password: iamPassword(url) }) };
+async function address(
+  { url, ca, iam }: Pick<Location, 'url' | 'ca' | 'iam'>,
+  clock: Clock,
+): Promise<DatabaseAddress> {
+  return {
+    url,
+    ca: ca ?? (await rdsAuthorities(url)),
+    ...(iam && { password: iamPassword(url, () => clock.nowMs()) }),
+  };
 }
 
 /** The address for what needs a session of its own, past any pooler. Throws as `FunctionDatabase` does. */
-export async function directAddress(source: string, secrets: SecretReader): Promise<DatabaseAddress> {
+export async function directAddress(
+  source: string,
+  secrets: SecretReader,
+  clock: Clock,
+): Promise<DatabaseAddress> {
   const { directUrl, ca, iam } = await locate(source, secrets);
-  return address(directUrl, ca, iam);
+  return address({ url: directUrl, ca, iam }, clock);
 }
 
 interface OpenConnection {
@@ -68,13 +83,15 @@ interface OpenConnection {
 export class FunctionDatabase implements Database {
   readonly #source: string;
   readonly #secrets: SecretReader;
+  readonly #clock: Clock;
   readonly #options: ConnectionOptions;
   #transport: Transport | null = null;
   #open: OpenConnection | undefined;
 
-  constructor(source: string, secrets: SecretReader, options: ConnectionOptions = {}) {
+  constructor(source: string, secrets: SecretReader, clock: Clock, options: ConnectionOptions = {}) {
     this.#source = source;
     this.#secrets = secrets;
+    this.#clock = clock;
     this.#options = options;
   }
 
@@ -128,9 +145,7 @@ export class FunctionDatabase implements Database {
     if (before && before.at.url === at.url && before.at.ca === at.ca) return before;
     const open: OpenConnection = {
       at,
-      connection: address(at.url, at.ca, at.iam).then(
-        (found) => new PostgresConnection(found, this.#options),
-      ),
+      connection: address(at, this.#clock).then((found) => new PostgresConnection(found, this.#options)),
       underWay: 0,
     };
     // One that cannot even be begun is begun anew by the next statement. The statement that asked for it fails.

@@ -5,6 +5,7 @@ import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { functionEnv } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { Database } from './database.ts';
 
@@ -74,7 +75,11 @@ export class StageFunction extends NodejsFunction {
       role,
       logGroup,
       ...network,
-      environment: { ...props.environment, POWERTOOLS_SERVICE_NAME: stackName },
+      environment: {
+        ...props.environment,
+        [functionEnv.timeoutSeconds]: String(props.timeoutSeconds),
+        POWERTOOLS_SERVICE_NAME: stackName,
+      },
       bundling: {
         format: OutputFormat.ESM,
         target: 'node24',

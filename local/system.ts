@@ -38,6 +38,8 @@ export interface SystemOptions {
   readonly scanIntervalMs: number | null;
   /** Milliseconds of the time that alarms live in; by default in step with the scans. */
   readonly alarmClock?: () => number;
+  /** Milliseconds by which the wall clock of a function's process is ahead, asked whenever one starts; right by default. */
+  readonly clockOffsetMs?: () => number;
   /** Settings of the stack beyond those that a laptop needs, as `-c name=value` gives them. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   readonly ports?: {
@@ -136,6 +138,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
       databases: { upstreamUrl: databaseUrl },
       scanIntervalMs: options.scanIntervalMs,
       ...(options.alarmClock && { alarmClock: options.alarmClock }),
+      ...(options.clockOffsetMs && { clockOffsetMs: options.clockOffsetMs }),
       logFile,
       onSecret: (name, value) => {
         if (name === tokenKeySecret) writeFileSync(tokenKeyFile(options.directory), value, { mode: 0o600 });

@@ -63,6 +63,7 @@ const shared = [
   'schema',
   'env',
   'handler',
+  'invocation-clock',
   'messages',
   'database-access',
   'deadline',
@@ -119,6 +120,24 @@ describe('in lambdas/', () => {
         /\bDate\b|Math\.random|\bprocess\.|performance\.|crypto\.|setTimeout|console\./,
       );
     }
+  });
+
+  it('the time of day is the database’s or the invocation’s, never this machine’s', () => {
+    /** Who reads the machine's clock; each says why. */
+    const readers: Readonly<Record<string, string>> = {
+      'lambdas/invocation-clock.ts': 'compares it with the deadline, which the service sets',
+      'lambdas/operator/server-topics.ts': 'measures how far it is from the database’s',
+    };
+    const reads =
+      /\bDate\.now\b|\bnew Date\(\s*\)|(?<!new )\bDate\(|getRemainingTimeInMillis|performance\.timeOrigin/;
+    const found = filesIn('lambdas').filter((file) =>
+      reads.test(
+        readFileSync(path.join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$/gm, ''),
+      ),
+    );
+    expect(found.toSorted()).toEqual([...Object.keys(readers), 'lambdas/handler.ts'].toSorted());
+    const handlerText = readFileSync(path.join(root, 'lambdas/handler.ts'), 'utf8');
+    expect(handlerText.match(new RegExp(reads, 'g'))).toEqual(['getRemainingTimeInMillis']);
   });
 
   it.each(stages)('the stage %s imports no other stage', (stage) => {

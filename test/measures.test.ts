@@ -4,7 +4,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { databaseEnv, metricNames } from '../lambdas/contract.ts';
+import { databaseEnv, functionEnv, metricNames } from '../lambdas/contract.ts';
 import { claimDue } from '../lambdas/postgres/claim-due.ts';
 import { EvergrantStack } from '../lib/evergrant-stack.ts';
 import { parseSettings } from '../lib/settings.ts';
@@ -91,8 +91,11 @@ async function load(stage: Stage): Promise<Handler> {
   return module.handler;
 }
 
-const context = (remainingMs: () => number = () => 60_000) =>
-  ({ awsRequestId: 'request-1', getRemainingTimeInMillis: remainingMs }) as Context;
+const context = () =>
+  ({
+    awsRequestId: 'request-1',
+    getRemainingTimeInMillis: () => Number(process.env[functionEnv.timeoutSeconds]) * 1000,
+  }) as Context;
 
 const sqsEvent = (...bodies: object[]) =>
   ({
@@ -117,10 +120,10 @@ async function claimed(...overrides: IntegrationOverrides[]): Promise<string[]> 
   });
   return ids;
 }
-const refresh = async (ids: readonly string[], remainingMs?: () => number) =>
+const refresh = async (ids: readonly string[]) =>
   (await load('refresher'))(
     sqsEvent(...ids.map((integrationId) => ({ version: 1, integrationId }))),
-    context(remainingMs),
+    context(),
   );
 const notify = async (...eventIds: string[]) =>
   (await load('notifier'))(sqsEvent(...eventIds.map((eventId) => ({ version: 1, eventId }))), context());
@@ -161,9 +164,10 @@ describe('every metric', () => {
         { refresh_token: dead, disconnected_grant: createHash('sha256').update(dead).digest() },
       ),
     );
-    let remaining = 60_000;
+    const now = performance.now.bind(performance);
     endpoint.answer = () => {
-      remaining = 1_000;
+      // One second is left of the refresher's forty.
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + 39_000);
       return granted();
     };
     const [locked] = await claimed({});
@@ -174,8 +178,9 @@ describe('every metric', () => {
         await product.query(`UPDATE integrations SET metadata = '{}' WHERE id = $1`, [locked]);
         return answer(call, response);
       };
-      await refresh([locked!], () => remaining);
+      await refresh([locked!]);
     });
+    vi.mocked(performance.now).mockRestore();
 
     // A provider that is down, one that refuses many, and one whose limit leaves no room.
     const crowd = (count: number, provider: string) =>

@@ -55,7 +55,7 @@ export async function connectAccount(
     try {
       const response = readAuthorizationResponse(provider, request, answer.parameters);
       output.progress(`asking ${displayName} for the tokens`);
-      const grant = await obtainGrant(provider, request, response);
+      const grant = await obtainGrant(provider, request, response, Date.now() / 1000);
       output.progress('storing the grant');
       const stored = await store(connecting, destination, grant);
       await answer.reply(connectedPage(displayName));

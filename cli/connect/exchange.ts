@@ -17,10 +17,11 @@ export async function obtainGrant(
   provider: ConnectableProvider,
   { redirectUri, verifier, state }: AuthorizationRequest,
   response: URLSearchParams,
+  nowSeconds: number,
 ): Promise<Grant> {
   const { client } = provider;
   const code = response.get('code') ?? '';
-  const built = await buildCodeRequest(client, { code, redirectUri, verifier });
+  const built = await buildCodeRequest(client, { code, redirectUri, verifier }, { nowSeconds });
   if (!built.ok) throw new CliError(built.code, built.fix);
   const answer = await sendTokenRequest(built.request, timeoutMs);
   const outcome = verdict(client.provider, answer);

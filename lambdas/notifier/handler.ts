@@ -3,6 +3,7 @@ import { databaseEnv, notifierEnv } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { EnvironmentError, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { functionTimeout, InvocationClock } from '../invocation-clock.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
 import { parseThresholdEventMessage } from '../messages.ts';
 import { createLogger, errorFields } from '../observability/logger.ts';
@@ -14,6 +15,7 @@ import { notify } from './notify.ts';
 import { EmailSender } from './send-email.ts';
 
 const env = readEnv({
+  timeoutSeconds: functionTimeout,
   database: [databaseEnv.source, databaseSource],
   thresholdQueueUrl: [notifierEnv.thresholdQueueUrl, z.url()],
   senderEmail: [notifierEnv.senderEmail, z.optional(text)],
@@ -31,19 +33,20 @@ if (env.senderEmail !== undefined && env.appBaseUrl === undefined) {
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader()), metrics);
+const clock = new InvocationClock(env.timeoutSeconds);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, new SecretReader(), clock), metrics);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail, env.configurationSet);
 
 /** Tells users what threshold events say. */
-export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
+export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
   const parts = {
     database,
     sender,
     settings: { ...env, appBaseUrl: env.appBaseUrl ?? null },
     logger,
     metrics,
-    remainingMs: () => context.getRemainingTimeInMillis(),
+    remainingMs: () => clock.remainingMs(),
   };
   const failed: string[] = [];
   const atOnce: string[] = [];

@@ -37,6 +37,16 @@ export class EmailSender {
 
   /** `eventId` goes along as a tag, so that a bounce can be traced to its event. */
   async send(to: string, email: RenderedEmail, eventId: string): Promise<SendResult> {
+    const first = await this.#try(to, email, eventId);
+    // Nothing was sent, and the SDK has learnt from the refusal what time it is at SES.
+    return first.clockWasWrong ? (await this.#try(to, email, eventId)).result : first.result;
+  }
+
+  async #try(
+    to: string,
+    email: RenderedEmail,
+    eventId: string,
+  ): Promise<{ readonly result: SendResult; readonly clockWasWrong: boolean }> {
     try {
       const { MessageId: messageId = '' } = await this.#client.send(
         new SendEmailCommand({
@@ -55,9 +65,14 @@ export class EmailSender {
           EmailTags: [{ Name: 'event', Value: eventId }],
         }),
       );
-      return { kind: 'sent', messageId };
+      return { result: { kind: 'sent', messageId }, clockWasWrong: false };
     } catch (error) {
-      return readError(error);
+      const result = readError(error);
+      const clockWasWrong =
+        result.kind === 'not_sent' &&
+        error instanceof SESv2ServiceException &&
+        'clockSkewCorrected' in error.$metadata;
+      return { result, clockWasWrong };
     }
   }
 }

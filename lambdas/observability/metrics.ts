@@ -32,10 +32,11 @@ export class InvocationMetrics {
     this.#set(dimensions).metrics.addMetric(name, MetricUnit.Milliseconds, value);
   }
 
-  /** Writes what was collected and begins anew. */
-  flush(): void {
+  /** Writes what was collected and begins anew. `nowMs`: what time it is, in milliseconds since 1970. */
+  flush(nowMs: number): void {
     for (const { metrics, counts } of this.#sets.values()) {
       for (const [name, value] of counts) metrics.addMetric(name, MetricUnit.Count, value);
+      metrics.setTimestamp(Math.round(nowMs));
       metrics.publishStoredMetrics();
     }
     this.#sets.clear();

@@ -1,5 +1,6 @@
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { Database } from '../postgres/database.ts';
+import { readClock, runningSeconds } from '../postgres/read-clock.ts';
 import { addressOf } from '../providers/address.ts';
 import { findInCatalogue } from '../providers/catalogue.ts';
 import type { ProviderClient } from '../providers/client.ts';
@@ -29,6 +30,8 @@ export interface CheckProviderParts {
   readonly readSecret: (secretId: string) => Promise<string | null>;
   readonly secretPrefix: string;
   readonly logger: Logger;
+  /** Milliseconds since 1970 as far as the function knows, for when the database does not say. */
+  readonly nowMs: () => number;
 }
 
 type Request = Omit<CheckProviderRequest, 'ask'>;
@@ -44,7 +47,11 @@ export async function checkProvider(
 ): Promise<CheckProviderReport> {
   const { provider } = request;
   const entry = findInCatalogue(provider);
-  const [lookup, guards] = await Promise.all([lookUp(parts, provider), guardChecks(parts, provider)]);
+  const [lookup, guards, nowSeconds] = await Promise.all([
+    lookUp(parts, provider),
+    guardChecks(parts, provider),
+    requestSeconds(parts),
+  ]);
   const report = (
     checks: readonly Check[],
     rest: Partial<Pick<CheckProviderReport, 'displayName' | 'secretId' | 'credentials' | 'attempt'>> = {},
@@ -68,7 +75,7 @@ export async function checkProvider(
     const skipped = reason ?? notChecked('Not tried, as what stands above has to be mended first.', null);
     return report([...found, ...faults, check(triedCheck, skipped), ...connecting], named);
   }
-  const tried = await tryCredentials(client, request);
+  const tried = await tryCredentials(client, request, { nowSeconds: nowSeconds() });
   return report([...found, ...faults, check(triedCheck, tried.finding), ...connecting], {
     ...named,
     credentials: tried.credentials,
@@ -259,6 +266,16 @@ function connectChecks(
       ),
     ),
   ];
+}
+
+/** The refreshers' clock is the database's; what ails a provider can be looked for while that is away. */
+async function requestSeconds({ database, logger, nowMs }: CheckProviderParts): Promise<() => number> {
+  try {
+    return runningSeconds((await readClock(database)).getTime() / 1000);
+  } catch (error) {
+    logger.warn('database clock not readable', { cause: errorFields(error) });
+    return () => nowMs() / 1000;
+  }
 }
 
 /** Whether integrations are held back, as far as the database says. */

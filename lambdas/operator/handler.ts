@@ -5,6 +5,7 @@ import { databaseEnv, migrationsFolder, operatorEnv } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { functionTimeout, InvocationClock } from '../invocation-clock.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
 import { z } from '../schema.ts';
@@ -39,6 +40,7 @@ const queryTimeoutMs = 15_000;
 const closeMs = 1_000;
 
 const env = readEnv({
+  timeoutSeconds: functionTimeout,
   database: [databaseEnv.source, databaseSource],
   tokenKeySecretId: [operatorEnv.tokenKeySecretId, text],
   providerSecretPrefix: [operatorEnv.providerSecretPrefix, text],
@@ -51,6 +53,7 @@ const env = readEnv({
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
+const clock = new InvocationClock(env.timeoutSeconds);
 
 type Report =
   | StatusReport
@@ -67,13 +70,13 @@ type Report =
  * nothing but the one integration that a grant is stored for, and a provider's circuit; that grant comes sealed, and the
  * event is never logged.
  */
-export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, context) => {
+export const handler = wrap<unknown, Report>({ logger, metrics, clock }, async (event) => {
   const request = parseOperatorRequest(event);
   const { ask, integrationId, provider } = { integrationId: undefined, provider: undefined, ...request };
   logger.info('asked', { ask, integrationId, provider });
   // Secrets and connection are new for each question: what has just been mended shows, and nothing stays open.
   const secrets = new SecretReader();
-  const database = new FunctionDatabase(env.database, secrets, { queryTimeoutMs });
+  const database = new FunctionDatabase(env.database, secrets, clock, { queryTimeoutMs });
   const parts: VerifyParts = {
     database,
     sealer: new SecretSealer(secrets, env.tokenKeySecretId),
@@ -81,7 +84,7 @@ export const handler = wrap<unknown, Report>({ logger, metrics }, async (event, 
     migrations: () => migrationNames(join(env.taskRoot, migrationsFolder)),
     settings: { ...env, senderEmail: env.senderEmail ?? null, queryTimeoutMs },
     logger,
-    remainingMs: () => context.getRemainingTimeInMillis(),
+    remainingMs: () => clock.remainingMs(),
   };
   try {
     return await answer(request, parts, secrets);
@@ -115,6 +118,7 @@ async function answer(request: OperatorRequest, parts: VerifyParts, secrets: Sec
           readSecret: (secretId) => secrets.get(secretId),
           secretPrefix: env.providerSecretPrefix,
           logger,
+          nowMs: () => clock.nowMs(),
         },
         request,
       );

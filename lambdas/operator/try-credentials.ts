@@ -4,7 +4,7 @@ import type { Outcome } from '../domain/outcome.ts';
 import { addressOf } from '../providers/address.ts';
 import { sendTokenRequest } from '../providers/call.ts';
 import type { ProviderClient } from '../providers/client.ts';
-import { buildTokenRequest } from '../providers/request.ts';
+import { buildTokenRequest, type RequestClock } from '../providers/request.ts';
 import { verdict } from '../providers/verdict.ts';
 import type { CheckProviderReport, CheckProviderRequest } from './reports.ts';
 import { type Finding, failed, notChecked, ok, warning } from './topic.ts';
@@ -45,9 +45,13 @@ export function reasonNotToTry(client: ProviderClient, { provider, variables }: 
 
 export type Tried = Pick<CheckProviderReport, 'credentials' | 'attempt'> & { readonly finding: Finding };
 
-export async function tryCredentials(client: ProviderClient, { variables }: Request): Promise<Tried> {
+export async function tryCredentials(
+  client: ProviderClient,
+  { variables }: Request,
+  clock: RequestClock,
+): Promise<Tried> {
   const token = `evergrant-check-${randomUUID()}`;
-  const built = await buildTokenRequest(client, { token, variables });
+  const built = await buildTokenRequest(client, { token, variables }, clock);
   if (!built.ok) {
     return {
       credentials: 'not_tried',

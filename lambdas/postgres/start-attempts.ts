@@ -17,6 +17,8 @@ export interface StartedAttempt {
   readonly probe: boolean;
   /** Seconds until the access token expires by the database's clock; `null`: no finite expiry. */
   readonly expires_in_seconds: number | null;
+  /** Seconds since 1970 by the database's clock, when the attempt started. */
+  readonly now_seconds: number;
 }
 
 /**
@@ -49,7 +51,8 @@ RETURNING i.id, i.provider, ${grantToken('i')} AS token,
   (SELECT jsonb_object_agg(key, value)
    FROM jsonb_each_text(CASE WHEN pg_column_size(i.metadata) <= $3 THEN coalesce(${metadataObject('i')}, '{}') ELSE '{}' END)
    WHERE length(value) <= 255) AS variables,
-  CASE WHEN isfinite(i.expires_at) THEN extract(epoch FROM i.expires_at - now())::float8 END AS expires_in_seconds`;
+  CASE WHEN isfinite(i.expires_at) THEN extract(epoch FROM i.expires_at - now())::float8 END AS expires_in_seconds,
+  extract(epoch FROM now())::float8 AS now_seconds`;
 
 /** A product may keep whole documents in it, and a batch reads a hundred at once: beyond this, as stored, it counts as none. */
 const longestMetadataBytes = 100_000;

@@ -30,6 +30,11 @@ export interface AuthorizedCode {
   readonly verifier: string;
 }
 
+/** What a request is dated by: seconds since 1970, by a clock that is right; a client assertion of another time is refused. */
+export interface RequestClock {
+  readonly nowSeconds: number;
+}
+
 /** How long a client assertion is good for: one request. */
 const assertionSeconds = 60;
 
@@ -40,10 +45,11 @@ const userAgent = 'Evergrant/1 (+token refresh)';
 export async function buildTokenRequest(
   client: ProviderClient,
   { token, variables }: PresentedGrant,
+  clock: RequestClock,
 ): Promise<BuiltRequest> {
   const { provider } = client;
   if (provider.tokenPlacement === 'parameter') {
-    return build(client, variables, [
+    return build(client, clock, variables, [
       ['grant_type', provider.grantType],
       [provider.tokenParameter, token],
     ]);
@@ -55,16 +61,17 @@ export async function buildTokenRequest(
       fix: 'The stored token holds characters that cannot stand in a header. Look at what writes the token columns.',
     };
   }
-  return build(client, variables, [['grant_type', provider.grantType]], `Bearer ${token}`);
+  return build(client, clock, variables, [['grant_type', provider.grantType]], `Bearer ${token}`);
 }
 
 /** Builds the request that exchanges a code for tokens, RFC 6749 §4.1.3 with PKCE. Never throws. */
 export function buildCodeRequest(
   client: ProviderClient,
   { code, redirectUri, verifier }: AuthorizedCode,
+  clock: RequestClock,
   variables: Variables | null = null,
 ): Promise<BuiltRequest> {
-  return build(client, variables, [
+  return build(client, clock, variables, [
     ['grant_type', 'authorization_code'],
     ['code', code],
     ['redirect_uri', redirectUri],
@@ -76,6 +83,7 @@ type Parameters = readonly [name: string, value: string][];
 
 async function build(
   client: ProviderClient,
+  clock: RequestClock,
   variables: Variables | null,
   grant: Parameters,
   authorization?: string,
@@ -90,7 +98,7 @@ async function build(
   }
   const address = addressOf(client, provider.tokenEndpoint, variables);
   if (!address.ok) return address;
-  const authentication = await authenticate(client, address.url);
+  const authentication = await authenticate(client, address.url, clock);
   if (!authentication.ok) return authentication;
   const own = [...grant, ...authentication.parameters];
   const taken = new Set(own.map(([name]) => name));
@@ -148,7 +156,11 @@ type Authentication =
   | { readonly ok: false; readonly code: string; readonly fix: string };
 
 /** RFC 6749 §2.3.1, RFC 7523 §2.2. */
-async function authenticate(client: ProviderClient, tokenEndpoint: string): Promise<Authentication> {
+async function authenticate(
+  client: ProviderClient,
+  tokenEndpoint: string,
+  clock: RequestClock,
+): Promise<Authentication> {
   const { provider } = client;
   const clientId = client.clientId ?? '';
   const clientSecret = client.clientSecret ?? '';
@@ -168,7 +180,7 @@ async function authenticate(client: ProviderClient, tokenEndpoint: string): Prom
     case 'anonymous':
       return { ok: true, parameters: [] };
     case 'private_key_jwt': {
-      const assertion = await signAssertion(client, clientId, tokenEndpoint);
+      const assertion = await signAssertion(client, clientId, tokenEndpoint, clock);
       if (assertion === null) {
         return {
           ok: false,
@@ -202,8 +214,9 @@ async function signAssertion(
   { privateKey, keyId }: ProviderClient,
   clientId: string,
   audience: string,
+  { nowSeconds }: RequestClock,
 ): Promise<string | null> {
-  const issuedAt = Math.floor(Date.now() / 1000);
+  const issuedAt = Math.floor(nowSeconds);
   try {
     const key = createPrivateKey(privateKey ?? '');
     const alg = algorithmOf(key);

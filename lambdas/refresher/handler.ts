@@ -1,4 +1,4 @@
-import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
@@ -6,6 +6,7 @@ import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
 import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
 import { flag, readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { functionTimeout, InvocationClock } from '../invocation-clock.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
 import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
@@ -18,6 +19,7 @@ import { Queue } from '../sqs/queue.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
 const env = readEnv({
+  timeoutSeconds: functionTimeout,
   database: [databaseEnv.source, databaseSource],
   tokenKeySecretId: [refresherEnv.tokenKeySecretId, text],
   tokensAtRest: [refresherEnv.tokensAtRest, z.enum(['sealed', 'plain'])],
@@ -55,16 +57,17 @@ const settings = {
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
+const clock = new InvocationClock(env.timeoutSeconds);
 const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sealedResultQueue = new Queue(env.sealedResultQueueUrl);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets, clock), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Refreshes the integrations that a batch of messages asks for. */
-export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
+export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
   const wanted = new Map<string, SQSRecord[]>();
   const failed: SQSRecord[] = [];
   for (const record of event.Records) {
@@ -90,7 +93,7 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       settings,
       logger,
       metrics,
-      remainingMs: () => (context as Context).getRemainingTimeInMillis(),
+      remainingMs: () => clock.remainingMs(),
     },
     [...wanted.keys()],
   );

@@ -7,6 +7,7 @@ import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
 import { giveUpClaims } from '../postgres/give-up-claims.ts';
+import { runningSeconds } from '../postgres/read-clock.ts';
 import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
@@ -74,6 +75,8 @@ export async function refreshBatch(
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
     parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
   }
+  // Of one statement, so of one moment.
+  const nowSeconds = runningSeconds(attempts[0]?.now_seconds ?? 0);
   const watch = new ProviderWatch(parts, attempts);
   const pacing = new Pacing(
     {
@@ -109,7 +112,9 @@ export async function refreshBatch(
       const result =
         turn === 'none' || !timeForACall(parts)
           ? noTimeLeft
-          : await refreshOne(parts, watch, store, attempt).catch((error) => lost(parts, attempt, error));
+          : await refreshOne({ ...parts, nowSeconds }, watch, store, attempt).catch((error) =>
+              lost(parts, attempt, error),
+            );
       if (result === noTimeLeft) {
         (turn === 'unlimited' ? notCalled : putOff).push(attempt);
         watch.notCalled(attempt);
@@ -188,6 +193,11 @@ function timeForACall({ remainingMs, settings }: RefreshParts): boolean {
 /** The provider's secret came too late for a call that could still finish. */
 const noTimeLeft = Symbol('no time left');
 
+interface AttemptParts extends RefreshParts {
+  /** Seconds since 1970 by the database's clock. */
+  readonly nowSeconds: () => number;
+}
+
 /** What came of one attempt. */
 interface AttemptResult {
   readonly refreshed: boolean;
@@ -198,7 +208,7 @@ interface AttemptResult {
 
 /** One attempt from the stored token to the committed result. */
 async function refreshOne(
-  parts: RefreshParts,
+  parts: AttemptParts,
   watch: ProviderWatch,
   store: ResultStore,
   attempt: StartedAttempt,
@@ -351,7 +361,7 @@ interface Obtained {
   readonly callMs: number | null;
 }
 
-async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obtained | typeof noTimeLeft> {
+async function obtain(parts: AttemptParts, attempt: StartedAttempt): Promise<Obtained | typeof noTimeLeft> {
   const found = await parts.providers.get(attempt.provider);
   const withoutCall = (outcome: Outcome): Obtained => ({
     outcome,
@@ -394,7 +404,11 @@ async function obtain(parts: RefreshParts, attempt: StartedAttempt): Promise<Obt
   }
 
   const { variables } = attempt;
-  const built = await buildTokenRequest(found.client, { token: opened.token, variables });
+  const built = await buildTokenRequest(
+    found.client,
+    { token: opened.token, variables },
+    { nowSeconds: parts.nowSeconds() },
+  );
   if (!built.ok) {
     const { code, fix } = built;
     return withoutCall({ kind: 'operator', code, httpStatus: null, providerCode: null, fix });

@@ -2,6 +2,7 @@ import { databaseEnv, scannerEnv } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { readEnv, text, wholeNumber } from '../env.ts';
 import { handler as wrap } from '../handler.ts';
+import { functionTimeout, InvocationClock } from '../invocation-clock.ts';
 import { MeasuredDatabase } from '../measured-database.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
@@ -13,6 +14,7 @@ import { parseScanRequest } from './request.ts';
 import { type ScanReport, scan } from './scan.ts';
 
 const env = readEnv({
+  timeoutSeconds: functionTimeout,
   database: [databaseEnv.source, databaseSource],
   refreshQueueUrl: [scannerEnv.refreshQueueUrl, z.url()],
   thresholdQueueUrl: [scannerEnv.thresholdQueueUrl, z.url()],
@@ -31,15 +33,16 @@ const env = readEnv({
 
 const logger = createLogger();
 const metrics = new InvocationMetrics();
+const clock = new InvocationClock(env.timeoutSeconds);
 const secrets = new SecretReader();
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
+const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets, clock), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 const sealedResultQueue = new Queue(env.sealedResultQueueUrl);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 
 /** Finds what is due and asks the refreshers for it; by schedule, or by hand with `ScanRequest`'s fields. */
-export const handler = wrap<unknown, ScanReport>({ logger, metrics }, (event, context) =>
+export const handler = wrap<unknown, ScanReport>({ logger, metrics, clock }, (event) =>
   scan(
     {
       database,
@@ -50,7 +53,7 @@ export const handler = wrap<unknown, ScanReport>({ logger, metrics }, (event, co
       settings: env,
       logger,
       metrics,
-      remainingMs: () => context.getRemainingTimeInMillis(),
+      remainingMs: () => clock.remainingMs(),
     },
     parseScanRequest(event),
   ),

@@ -41,6 +41,11 @@ export interface LocalCloudOptions {
    * than the interval of the template's rule: with scans each second alarms see in minutes what a day would show.
    */
   alarmClock?: () => number;
+  /**
+   * Milliseconds by which the wall clock of a function's execution environment is ahead, asked whenever one starts; right
+   * by default. Everybody else's clock stays right, that of the service that sets deadlines as well.
+   */
+  clockOffsetMs?: () => number;
   onEvent?: (event: CloudEvent) => void;
   /** Called with the name and the new value of a secret that a caller of the API has changed. */
   onSecret?: ((name: string, value: string) => void) | undefined;
@@ -186,6 +191,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
         lambda: lambdaApi.endpoint,
         databaseAuthorityFile,
       },
+      clockOffsetMs: options.clockOffsetMs,
       authorize,
       onEvent,
     });

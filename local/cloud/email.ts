@@ -5,6 +5,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { CloudEvent } from './events.ts';
 import type { Authorizer } from './iam/authorizer.ts';
+import { judgeRequestTime } from './iam/request-time.ts';
 import type { EmailIdentity } from './iam/ses.ts';
 import { neededForSes, sesDenial } from './iam/ses.ts';
 import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
@@ -100,7 +101,7 @@ export async function startEmail(options: {
     const functionId = callerOf(request);
     const report = (status: number | null) => options.onEvent({ type: 'email.called', functionId, status });
     const body = await readBody(request);
-    const refusal = functionId === null ? null : refusalOf(functionId, request, body);
+    const refusal = untimely(request) ?? (functionId === null ? null : refusalOf(functionId, request, body));
     if (refusal) {
       report(refusal.status);
       response.writeHead(refusal.status, refusal.headers).end(refusal.body);
@@ -117,6 +118,18 @@ export async function startEmail(options: {
       report(200);
       sendJson(response, 200, VERIFIED_IDENTITY);
     }, delayMs);
+  }
+
+  /** What is answered to a request that was signed at another time; null when it was not. */
+  function untimely({ headers }: IncomingMessage) {
+    const denial = judgeRequestTime(headers, Date.now());
+    return (
+      denial && {
+        status: 403,
+        headers: { 'content-type': 'application/json', 'x-amzn-errortype': denial.code },
+        body: JSON.stringify({ message: denial.message }),
+      }
+    );
   }
 
   /** What a function is answered that may not make this call; null when it may. */

@@ -23,11 +23,13 @@ export const LOG_STREAM = 'local/[$LATEST]';
 /**
  * The variables of a function's process: the template's, what Lambda adds, and the endpoints that AWS SDKs read.
  * Nothing of this process' own environment is among them.
+ * @param clockOffsetMs How far the wall clock of the process is ahead.
  */
 export function functionVariables(
   spec: FunctionSpec,
   taskRoot: string,
   endpoints: ServiceEndpoints,
+  clockOffsetMs = 0,
 ): Record<string, string> {
   return {
     PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -61,5 +63,7 @@ export function functionVariables(
     ...(endpoints.databaseAuthorityFile === null
       ? {}
       : { NODE_EXTRA_CA_CERTS: endpoints.databaseAuthorityFile }),
+    // The bootstrap takes it for itself: no handler sees it.
+    ...(clockOffsetMs === 0 ? {} : { LOCAL_CLOCK_OFFSET_MS: String(clockOffsetMs) }),
   };
 }

@@ -28,6 +28,8 @@ export interface Functions {
 export interface FunctionsOptions {
   specs: FunctionSpec[];
   endpoints: ServiceEndpoints;
+  /** Milliseconds by which the wall clock of the execution environment that is being started is ahead; right by default. */
+  clockOffsetMs?: (() => number) | undefined;
   /** Judges the logging of functions: what a role may not log is dropped, as Lambda drops it. */
   authorize: Authorizer['authorize'];
   onEvent: (event: CloudEvent) => void;
@@ -35,7 +37,7 @@ export interface FunctionsOptions {
 
 /** Starts what functions need to run; the environments themselves start with the first invocations. */
 export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
-  const { specs, endpoints, authorize, onEvent } = options;
+  const { specs, endpoints, clockOffsetMs, authorize, onEvent } = options;
   const byId = new Map(specs.map((spec) => [spec.id, spec]));
   const environments = new Map<string, Set<ExecutionEnvironment>>(specs.map(({ id }) => [id, new Set()]));
   const runtimeApi = await startRuntimeApi();
@@ -51,7 +53,7 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
     const environment = startEnvironment({
       spec,
       taskRoot,
-      variables: functionVariables(spec, taskRoot, endpoints),
+      variables: functionVariables(spec, taskRoot, endpoints, clockOffsetMs?.()),
       runtimeApi,
       watchdog,
       onLine: (requestId, line) => {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { EmailFault } from './email.ts';
 import type { Authorizer } from './iam/authorizer.ts';
 import { denialMessage } from './iam/authorizer.ts';
+import { judgeRequestTime } from './iam/request-time.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
 import { THROTTLED } from './invocation.ts';
@@ -104,6 +105,8 @@ async function invoke(
   actions: LambdaApiActions,
   name: string,
 ): Promise<void> {
+  const untimely = judgeRequestTime(request.headers, Date.now());
+  if (untimely) return sendError(response, 403, untimely.code, untimely.message);
   const verdict = actions.authorize({
     callerId: callerOf(request),
     action: 'lambda:InvokeFunction',

@@ -1,6 +1,7 @@
 import { buildApp } from 'fauxqs';
 import { createGroupIds } from './group-ids.ts';
 import type { Authorizer } from './iam/authorizer.ts';
+import { judgeRequestTime } from './iam/request-time.ts';
 import { neededForSqs, sqsDenial } from './iam/sqs.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, explainListenError } from './loopback.ts';
@@ -36,6 +37,16 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
   const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
   let specs: QueueSpec[] = [];
 
+  app.addHook('preHandler', async (request, reply) => {
+    const untimely = judgeRequestTime(request.headers, Date.now());
+    if (!untimely) return;
+    return reply
+      .status(403)
+      .header('content-type', 'application/x-amz-json-1.0')
+      .send(
+        JSON.stringify({ __type: `com.amazon.coral.service#${untimely.code}`, message: untimely.message }),
+      );
+  });
   app.addHook('preHandler', async (request, reply) => {
     const callerId = callerOf(request.raw);
     const action = actionOf(request.headers);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { Authorizer } from './iam/authorizer.ts';
 import { denialMessage } from './iam/authorizer.ts';
+import { judgeRequestTime } from './iam/request-time.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import { secretArn } from './secret-arn.ts';
@@ -249,7 +250,10 @@ export async function startSecrets({
   const server = createServer(async (request, response) => {
     const action = String(request.headers['x-amz-target'] ?? '').replace('secretsmanager.', '');
     try {
-      const parameters = JSON.parse(await readBody(request)) as Parameters;
+      const body = await readBody(request);
+      const untimely = judgeRequestTime(request.headers, Date.now());
+      if (untimely) throw new SecretsError(untimely.code, untimely.message);
+      const parameters = JSON.parse(body) as Parameters;
       const handle = Object.hasOwn(actions, action) ? actions[action] : undefined;
       if (!handle) {
         const known = Object.keys(actions).join(', ');

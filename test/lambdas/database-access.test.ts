@@ -40,7 +40,7 @@ const named = (name: string) => {
 describe('the database of a function', () => {
   it('answers what it was asked when the secret changes meanwhile, and is another one from then on', async () => {
     const reader = new SecretReader();
-    const database = new FunctionDatabase('database', reader);
+    const database = new FunctionDatabase('database', reader, { nowMs: Date.now });
     secrets.put('database', named('before'));
     expect(await database.query(applicationName, [])).toEqual([{ name: 'before' }]);
     const slow = database.query('SELECT pg_sleep(2)', []);
@@ -58,7 +58,7 @@ describe('the database of a function', () => {
 
   it('goes on over its connection while the secret is unusable, and finds the mended one at once', async () => {
     const reader = new SecretReader();
-    const database = new FunctionDatabase('database', reader);
+    const database = new FunctionDatabase('database', reader, { nowMs: Date.now });
     secrets.put('database', named('before'));
     await database.query(applicationName, []);
     secrets.put('database', 'a slip of the pen');
@@ -72,7 +72,7 @@ describe('the database of a function', () => {
 
   it('takes the authority that the secret says by now, also where the URL stays', async () => {
     const reader = new SecretReader();
-    const database = new FunctionDatabase('database', reader);
+    const database = new FunctionDatabase('database', reader, { nowMs: Date.now });
     secrets.put('database', named('same'));
     await database.query(applicationName, []);
     const session = 'SELECT pg_backend_pid() AS pid';
@@ -85,7 +85,9 @@ describe('the database of a function', () => {
   });
 
   it('that cannot even be begun fails its statement and not its end', async () => {
-    const database = new FunctionDatabase('postgres://%E0%A4%A@db.example/app', new SecretReader());
+    const database = new FunctionDatabase('postgres://%E0%A4%A@db.example/app', new SecretReader(), {
+      nowMs: Date.now,
+    });
     await expect(database.query(applicationName, [])).rejects.toThrow(URIError);
     await expect(database.query(applicationName, [])).rejects.toThrow(URIError);
     await expect(database.end()).resolves.toBeUndefined();

@@ -4,6 +4,7 @@ import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   databaseEnv,
+  functionEnv,
   metricNames,
   notifierEnv,
   operatorEnv,
@@ -71,9 +72,11 @@ afterAll(async () => {
 
 const queueUrl = (name: string) => `http://127.0.0.1:${sqs.port}/000000000000/${name}`;
 
+const common = { [databaseEnv.source]: 'database', [functionEnv.timeoutSeconds]: '60' };
+
 const environments = (): Record<Stage, Record<string, string>> => ({
   scanner: {
-    [databaseEnv.source]: 'database',
+    ...common,
     [scannerEnv.refreshQueueUrl]: queueUrl('refresh'),
     [scannerEnv.thresholdQueueUrl]: queueUrl('threshold'),
     [scannerEnv.refreshWindowSeconds]: '600',
@@ -89,7 +92,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [scannerEnv.tokenKeySecretId]: 'token-key',
   },
   refresher: {
-    [databaseEnv.source]: 'database',
+    ...common,
     [refresherEnv.tokenKeySecretId]: 'token-key',
     [refresherEnv.tokensAtRest]: 'sealed',
     [refresherEnv.providerSecretPrefix]: 'providers/',
@@ -113,7 +116,7 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [refresherEnv.disconnectionHoldSeconds]: '43200',
   },
   notifier: {
-    [databaseEnv.source]: 'database',
+    ...common,
     [notifierEnv.thresholdQueueUrl]: queueUrl('threshold'),
     [notifierEnv.senderEmail]: 'product@example.com',
     [notifierEnv.configurationSet]: 'evergrant-test',
@@ -122,9 +125,9 @@ const environments = (): Record<Stage, Record<string, string>> => ({
     [notifierEnv.reconnectPath]: '/integrations?reconnect={integrationId}',
     [notifierEnv.emailHoldSeconds]: '35',
   },
-  migrator: { [databaseEnv.source]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
+  migrator: { ...common, LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
   operator: {
-    [databaseEnv.source]: 'database',
+    ...common,
     [operatorEnv.tokenKeySecretId]: 'token-key',
     [operatorEnv.providerSecretPrefix]: 'providers/',
     [operatorEnv.refreshWindowSeconds]: '600',
@@ -145,6 +148,9 @@ async function load(stage: Stage, changes: Record<string, string | undefined> = 
   const module = (await import(`../../lambdas/${stage}/handler.ts`)) as { handler: Handler };
   return module.handler;
 }
+
+/** A function of which no more than this is left, at most, when it is entered. */
+const short = { [functionEnv.timeoutSeconds]: '1' };
 
 const context = (remainingMs = 60_000) =>
   ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context;
@@ -414,7 +420,7 @@ describe('the scanner', () => {
 
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();
-    const scan = await load('scanner');
+    const scan = await load('scanner', short);
     expect(await scan({}, context(1_000))).toMatchObject({ claimed: 0, left: 3 });
   });
 
@@ -480,27 +486,32 @@ describe('the refresher', () => {
 
   it('hands back what it has no time for, each duplicate as well', async () => {
     const { id } = await claimed();
-    const refresh = await load('refresher');
+    const refresh = await load('refresher', short);
     const messages = sqsEvent(refreshMessage(id), refreshMessage(id.toUpperCase()));
     expect(failedOf(await refresh(messages, context(100)))).toEqual(['message-0', 'message-1']);
     expect(endpoint.calls).toEqual([]);
-    expect(failedOf(await refresh(messages, context()))).toEqual([]);
+    expect(failedOf(await (await load('refresher'))(messages, context()))).toEqual([]);
     expect(endpoint.calls).toHaveLength(1);
   });
 
   it('hands back what it ran out of time for, however the id is written', async () => {
     const { id } = await claimed();
     const refresh = await load('refresher');
-    let asked = 0;
-    const short = {
-      ...context(),
-      getRemainingTimeInMillis: () => {
-        asked += 1;
-        // middy asks once, the batch once before it starts the attempt, then once before the call.
-        return asked > 2 ? 100 : 60_000;
-      },
-    };
-    expect(failedOf(await refresh(sqsEvent(refreshMessage(id.toUpperCase())), short))).toEqual(['message-0']);
+    // The provider's secret is asked for between the start of the attempt and the call.
+    const { ProviderClients } = await import('../../lambdas/secrets/provider-clients.ts');
+    const get = ProviderClients.prototype.get;
+    const now = performance.now.bind(performance);
+    vi.spyOn(ProviderClients.prototype, 'get').mockImplementation(function (
+      this: typeof ProviderClients.prototype,
+      name,
+    ) {
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + 59_000);
+      return get.call(this, name);
+    });
+    const late = refresh(sqsEvent(refreshMessage(id.toUpperCase())), context());
+    expect(failedOf(await late)).toEqual(['message-0']);
+    vi.mocked(ProviderClients.prototype.get).mockRestore();
+    vi.mocked(performance.now).mockRestore();
     expect((await db.integration(id)).last_refresh_attempt).not.toBeNull();
     expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
     expect(endpoint.calls).toHaveLength(1);
@@ -683,7 +694,8 @@ describe('the notifier', () => {
     const event = await eventOf();
     const notify = await load('notifier');
     expect(failedOf(await notify(sqsEvent(eventMessage(randomUUID())), context()))).toEqual(['message-0']);
-    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context(100)))).toEqual(['message-0']);
+    const late = await load('notifier', short);
+    expect(failedOf(await late(sqsEvent(eventMessage(event.id)), context(100)))).toEqual(['message-0']);
     expect(await notificationsOf(event.id)).toEqual([]);
   });
 
@@ -700,7 +712,7 @@ describe('the notifier', () => {
     expect((await receive()).Messages ?? []).toEqual([]);
     const message = sqsEvent(eventMessage(randomUUID()));
     message.Records[0]!.receiptHandle = received!.ReceiptHandle;
-    expect(failedOf(await (await load('notifier'))(message, context(100)))).toEqual(['message-0']);
+    expect(failedOf(await (await load('notifier', short))(message, context(100)))).toEqual(['message-0']);
     expect((await receive()).Messages).toHaveLength(1);
   });
 });

@@ -1,7 +1,14 @@
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { databaseEnv, notifierEnv, operatorEnv, refresherEnv, scannerEnv } from '../../lambdas/contract.ts';
+import {
+  databaseEnv,
+  functionEnv,
+  notifierEnv,
+  operatorEnv,
+  refresherEnv,
+  scannerEnv,
+} from '../../lambdas/contract.ts';
 import { EvergrantStack } from '../../lib/evergrant-stack.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { timingOf } from '../../lib/timing.ts';
@@ -150,7 +157,7 @@ describe('functions', () => {
   });
 
   it('have exactly the environment of the contract', () => {
-    const common = [...Object.values(databaseEnv), 'POWERTOOLS_SERVICE_NAME'];
+    const common = [...Object.values(functionEnv), ...Object.values(databaseEnv), 'POWERTOOLS_SERVICE_NAME'];
     const expected = {
       scanner: [...common, ...Object.values(scannerEnv)],
       refresher: [...common, ...Object.values(refresherEnv)],
@@ -162,6 +169,14 @@ describe('functions', () => {
       const names = Object.keys(variablesOf(stage)).filter((name) => !name.startsWith('AWS_'));
       expect(names.toSorted(), stage).toEqual(expected[stage].toSorted());
     }
+  });
+
+  it('are told the timeout that Lambda gives them', () => {
+    for (const { Properties } of Object.values(template.findResources('AWS::Lambda::Function'))) {
+      const told = Properties.Environment?.Variables?.[functionEnv.timeoutSeconds];
+      if (told !== undefined) expect(told).toBe(String(Properties.Timeout));
+    }
+    for (const stage of stages) expect(variablesOf(stage)).toHaveProperty(functionEnv.timeoutSeconds);
   });
 
   it('have no secret in their environment, only names of secrets', () => {

@@ -144,6 +144,7 @@ export class TestStack implements Target {
             readSecret: async (secretId) => this.#manager.get(secretId) ?? null,
             secretPrefix: providerSecretPrefix,
             logger: silentLogger(),
+            nowMs: Date.now,
           },
           request,
         );

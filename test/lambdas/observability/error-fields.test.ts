@@ -1,6 +1,7 @@
 import type { Context } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { handler } from '../../../lambdas/handler.ts';
+import { InvocationClock } from '../../../lambdas/invocation-clock.ts';
 import { createLogger, errorFields } from '../../../lambdas/observability/logger.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
@@ -54,7 +55,7 @@ describe('a function that fails', () => {
     }
     const metrics = new InvocationMetrics();
     const failing = handler<{ statement: string; values: unknown[] }, unknown>(
-      { logger: createLogger(), metrics },
+      { logger: createLogger(), metrics, clock: new InvocationClock(60) },
       ({ statement, values }) => {
         metrics.count('Counted', 1);
         return db.database.query(statement, values);
@@ -70,7 +71,9 @@ describe('a function that fails', () => {
       expect(JSON.stringify([error.message, error.stack, error.cause])).not.toContain('canary');
     }
     const other = new Error('what the operator has to read');
-    const failed = handler({ logger: createLogger(), metrics }, () => Promise.reject(other));
+    const failed = handler({ logger: createLogger(), metrics, clock: new InvocationClock(60) }, () =>
+      Promise.reject(other),
+    );
     await expect(Promise.resolve(failed({}, context))).rejects.toThrow(other.message);
     vi.restoreAllMocks();
     const lines = output

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { App, Stack } from 'aws-cdk-lib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { databaseEnv, operatorEnv } from '../../../lambdas/contract.ts';
+import { databaseEnv, functionEnv, operatorEnv } from '../../../lambdas/contract.ts';
 import type { VerifyReport } from '../../../lambdas/operator/reports.ts';
 import { createDatabase } from '../../../lib/database.ts';
 import { Operator } from '../../../lib/operator.ts';
@@ -58,6 +58,7 @@ async function invoke(event: object): Promise<unknown> {
         ...process.env,
         LAMBDA_TASK_ROOT: taskRoot,
         [databaseEnv.source]: 'database',
+        [functionEnv.timeoutSeconds]: '60',
         [operatorEnv.tokenKeySecretId]: 'token-key',
         [operatorEnv.providerSecretPrefix]: 'providers/',
         [operatorEnv.refreshWindowSeconds]: '600',

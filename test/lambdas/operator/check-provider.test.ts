@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { jwtVerify } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { checkProvider } from '../../../lambdas/operator/check-provider.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
@@ -30,6 +31,7 @@ interface Asked {
   readonly name?: string;
   readonly variables?: Readonly<Record<string, string>>;
   readonly database?: Database;
+  readonly nowMs?: () => number;
   readonly readSecret?: (secretId: string) => Promise<string | null>;
 }
 
@@ -47,6 +49,7 @@ async function check(secrets: Readonly<Record<string, string | object>>, asked: 
         }),
       secretPrefix: 'providers/',
       logger: silentLogger(),
+      nowMs: asked.nowMs ?? Date.now,
     },
     { provider: name, variables },
   );
@@ -106,6 +109,26 @@ describe('credentials', () => {
       attempt: { httpStatus: null, code: 'network_error' },
     });
     expect(report.of('provider_credentials')[0]?.fix).toMatch(/reach the internet/);
+  });
+
+  it.each([
+    ['the database', {}, 0],
+    [
+      'the function while the database is away',
+      { database: { query: () => Promise.reject(new Error('canary')) } },
+      -86_400_000,
+    ],
+  ])('are dated, where they are an assertion, by the clock of %s', async (_, asked, offsetMs) => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const nowMs = () => Date.now() - 86_400_000;
+    await check(
+      { acme: custom({ privateKey: pem }, { clientAuthentication: 'private_key_jwt' }) },
+      { ...asked, nowMs },
+    );
+    const assertion = endpoint.calls[0]!.parameters.get('client_assertion')!;
+    const currentDate = new Date(Date.now() + offsetMs);
+    await jwtVerify(assertion, publicKey, { currentDate, maxTokenAge: 50, clockTolerance: 10 });
   });
 
   it('are not tried where that says nothing', async () => {

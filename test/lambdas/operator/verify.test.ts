@@ -65,7 +65,7 @@ async function run(
   changes: Partial<Omit<VerifyParts, 'settings'>> & { settings?: Partial<VerifyParts['settings']> } = {},
 ) {
   const reader = new SecretReader();
-  const database = new FunctionDatabase('database', reader, { queryTimeoutMs: 15_000 });
+  const database = new FunctionDatabase('database', reader, { nowMs: Date.now }, { queryTimeoutMs: 15_000 });
   try {
     const { checks } = await verify({
       database,
@@ -482,7 +482,7 @@ describe('the way to the database', () => {
 
   it('without TLS is a fault unless it stays on the machine', async () => {
     expect(of(await run(), 'tls')[0]!.state).toBe('ok');
-    const database = new FunctionDatabase('database', new SecretReader());
+    const database = new FunctionDatabase('database', new SecretReader(), { nowMs: Date.now });
     try {
       const elsewhere = {
         transport: 'plain' as const,

@@ -42,6 +42,7 @@ describe('starting an attempt', () => {
         variables: null,
         probe: false,
         expires_in_seconds: expect.closeTo(60, 0),
+        now_seconds: expect.closeTo(Date.now() / 1000, -2),
       },
     ]);
     expect(await start([row.id])).toEqual([]);

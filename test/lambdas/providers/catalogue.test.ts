@@ -293,6 +293,7 @@ describe('a secret for a provider of the catalogue', () => {
     const built = await buildTokenRequest(
       { ...credentials, privateKey: null, keyId: null, variables: all, provider: definition },
       { token: 'the-token', variables: null },
+      { nowSeconds: Date.now() / 1000 },
     );
     expect(built).toMatchObject({ ok: true });
     if (!built.ok) return;
@@ -319,7 +320,7 @@ describe('a secret for a provider of the catalogue', () => {
   it('of Stripe Apps is the secret key alone', async () => {
     const parsed = parseProviderClient('stripe-app', JSON.stringify({ clientSecret: 'sk_live_1' }));
     if (!parsed.ok) throw new Error(parsed.problems.join());
-    const built = await buildTokenRequest(parsed.value, { token: 'rt', variables: null });
+    const built = await buildTokenRequest(parsed.value, { token: 'rt', variables: null }, { nowSeconds: 0 });
     expect(built.ok && built.request.headers.authorization).toBe(
       `Basic ${Buffer.from('sk_live_1:').toString('base64')}`,
     );

@@ -14,6 +14,8 @@ import {
 const clientId = 'client/one:1';
 const clientSecret = 'p+a/s%s: &é';
 const token = 'the refresh+token/=&';
+/** 2001-09-09, as this machine's clock does not say. */
+const clock = { nowSeconds: 1_000_000_000.75 };
 
 function clientOf(changes: Partial<ProviderDescription> = {}, credentials: object = {}) {
   const parsed = parseProviderClient(
@@ -33,7 +35,7 @@ async function build(
   changes: Partial<ProviderDescription> = {},
   credentials: object = {},
 ): Promise<TokenRequest> {
-  const built = await buildTokenRequest(clientOf(changes, credentials), { token, variables: null });
+  const built = await buildTokenRequest(clientOf(changes, credentials), { token, variables: null }, clock);
   if (!built.ok) throw new Error(built.fix);
   return built.request;
 }
@@ -160,7 +162,7 @@ describe('the request, byte by byte', () => {
       clientAuthentication: 'client_secret_post',
     } as const;
     const grant = { token: 'a.b~c=', variables: null };
-    const built = await buildTokenRequest(clientOf(definition), grant);
+    const built = await buildTokenRequest(clientOf(definition), grant, clock);
     expect(built).toMatchObject({
       ok: true,
       request: {
@@ -169,7 +171,7 @@ describe('the request, byte by byte', () => {
       },
     });
     for (const unsendable of ['a\r\nx-evil: 1', 'a b', 'é', '']) {
-      const refused = await buildTokenRequest(clientOf(definition), { ...grant, token: unsendable });
+      const refused = await buildTokenRequest(clientOf(definition), { ...grant, token: unsendable }, clock);
       expect(refused).toMatchObject({ ok: false, code: 'token_unsendable' });
     }
   });
@@ -191,7 +193,7 @@ describe('the request, byte by byte', () => {
   it('is none where nothing is renewed', async () => {
     const { provider } = clientOf();
     const client = { ...clientOf(), provider: { ...provider, tokenEndpoint: undefined } };
-    expect(await buildTokenRequest(client, { token, variables: null })).toMatchObject({
+    expect(await buildTokenRequest(client, { token, variables: null }, clock)).toMatchObject({
       ok: false,
       code: 'provider_nothing_to_renew',
     });
@@ -209,7 +211,7 @@ describe('a code’s exchange', () => {
       extraParameters: { audience: 'a', code: 'x' },
       headers: { 'x-version': '1' },
     });
-    const built = await buildCodeRequest(client, authorized);
+    const built = await buildCodeRequest(client, authorized, clock);
     expect(built).toMatchObject({
       ok: true,
       request: {
@@ -264,13 +266,16 @@ describe('a client assertion (RFC 7523)', () => {
       issuer: clientId,
       subject: clientId,
       audience: 'https://one.acme.example/token',
+      currentDate: new Date(clock.nowSeconds * 1000),
     });
     expect(protectedHeader).toEqual({ alg, typ: 'JWT', kid: 'key-1' });
-    expect(payload.exp! - payload.iat!).toBe(60);
+    expect(payload).toMatchObject({ iat: 1_000_000_000, exp: 1_000_000_060 });
     const again = new URLSearchParams(
       (await build(definition, { ...credentials, privateKey: pem(privateKey) })).body!,
     );
-    const { payload: other } = await jwtVerify(again.get('client_assertion')!, publicKey);
+    const { payload: other } = await jwtVerify(again.get('client_assertion')!, publicKey, {
+      currentDate: new Date(clock.nowSeconds * 1000),
+    });
     expect(other.jti).not.toBe(payload.jti);
   });
 
@@ -292,7 +297,7 @@ describe('a client assertion (RFC 7523)', () => {
     ['half of one', String(pem(p256.privateKey)).slice(0, 80)],
   ])('cannot be made with %s', async (_, privateKey) => {
     const client = clientOf(definition, { ...credentials, privateKey });
-    const built = await buildTokenRequest(client, { token, variables: null });
+    const built = await buildTokenRequest(client, { token, variables: null }, clock);
     expect(built).toMatchObject({ ok: false, code: 'provider_key_unusable' });
     expect(JSON.stringify(built)).not.toContain('canary');
     // Who stores or checks a key is told the same before anything is signed with it.
@@ -315,6 +320,7 @@ describe('whatever the credentials and the token are', () => {
         const post = await buildTokenRequest(
           clientOf({ clientAuthentication: 'client_secret_post' }, credentials),
           grant,
+          clock,
         );
         expect(post.ok && Object.fromEntries(new URLSearchParams(post.request.body ?? ''))).toEqual({
           grant_type: 'refresh_token',
@@ -322,7 +328,7 @@ describe('whatever the credentials and the token are', () => {
           client_id: wellFormed(id),
           client_secret: wellFormed(secret),
         });
-        const header = await buildTokenRequest(clientOf({}, credentials), grant);
+        const header = await buildTokenRequest(clientOf({}, credentials), grant, clock);
         const pair =
           header.ok && Buffer.from(header.request.headers.authorization!.slice(6), 'base64').toString();
         const [first, ...others] = String(pair)

@@ -795,7 +795,7 @@ describe('what is logged and measured', () => {
       parts({ logger: new Logger({ logLevel: 'DEBUG' }), metrics }),
       rows.map(({ id }) => id),
     );
-    metrics.flush();
+    metrics.flush(Date.now());
     vi.restoreAllMocks();
 
     const output = written.join('');

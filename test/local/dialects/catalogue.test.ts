@@ -65,7 +65,11 @@ describe.each(renewing)('%s', (name) => {
   afterAll(() => server.stop());
 
   async function attempt(token: string, timeoutMs = 5_000) {
-    const built = await buildTokenRequest(client, { token, variables: ofIntegration });
+    const built = await buildTokenRequest(
+      client,
+      { token, variables: ofIntegration },
+      { nowSeconds: Date.now() / 1000 },
+    );
     if (!built.ok) throw new Error(built.fix);
     const outcome = verdict(client.provider, await sendTokenRequest(built.request, timeoutMs));
     for (const sensitive of [token, clientSecret, secret.form]) {
