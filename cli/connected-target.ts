@@ -69,13 +69,18 @@ export class ConnectedTarget implements Target {
       new InvokeCommand({ FunctionName: this.output(output), Payload: JSON.stringify(payload) }),
     );
     const text = Payload?.transformToString() || 'null';
-    // Values of the product's database end on a terminal: what could steer it is taken out.
-    const answer = JSON.parse(text, (_, value) =>
-      typeof value === 'string' ? value.replaceAll(/[^\P{Cc}\n]/gu, '') : value,
-    );
+    const answer = JSON.parse(text, (_, value) => (typeof value === 'string' ? harmless(value) : value));
     if (FunctionError === undefined) return answer as Result;
     throw functionFailure(output, (answer ?? {}) as { errorType?: string; errorMessage?: string });
   }
+}
+
+/**
+ * Values of the product's database end on a terminal: what could steer it, turn text around or begin a line that looks like
+ * one of ours is taken out.
+ */
+function harmless(value: string): string {
+  return value.replaceAll(/[\n\p{Zl}\p{Zp}]+/gu, ' ').replaceAll(/[\p{Cc}\p{Cf}]/gu, '');
 }
 
 /** The functions say `<name> (<code>): <message>` of what they foresaw. */

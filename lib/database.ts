@@ -37,8 +37,11 @@ export interface Database extends Construct {
   readonly network: Network | undefined;
   /** What an operator wants to know of it, for the stack's outputs. */
   readonly outputs: Readonly<Record<string, string>>;
-  /** Gives a function the permission to connect, and the environment variable that says where. */
-  grantConnect(client: LambdaFunction): void;
+  /**
+   * Gives a function the permission to connect, and the environment variable that says where. The migrator connects as
+   * the owner of the tables, where others need not.
+   */
+  grantConnect(client: LambdaFunction, as: 'migrator' | 'other'): void;
 }
 
 const backupDays = 7;
@@ -58,12 +61,17 @@ export function createDatabase(scope: Construct, id: string, settings: Settings)
 class ExistingDatabase extends Construct implements Database {
   readonly network: Network | undefined;
   readonly outputs: Readonly<Record<string, string>>;
-  readonly #secret: ISecret;
+  readonly #secrets: Readonly<Record<'migrator' | 'other', ISecret>>;
 
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id);
     const secretName = settings.databaseSecretName ?? `evergrant/${settings.stage}/database`;
-    this.#secret = Secret.fromSecretNameV2(this, 'Secret', secretName);
+    const { migratorSecretName } = settings;
+    const other = Secret.fromSecretNameV2(this, 'Secret', secretName);
+    const migrator = migratorSecretName
+      ? Secret.fromSecretNameV2(this, 'MigratorSecret', migratorSecretName)
+      : other;
+    this.#secrets = { migrator, other };
     this.outputs = { DatabaseSecret: secretName };
     const { vpcId, subnetIds, securityGroupIds } = settings;
     if (!vpcId || !subnetIds || !securityGroupIds) return;
@@ -87,9 +95,10 @@ class ExistingDatabase extends Construct implements Database {
     };
   }
 
-  grantConnect(client: LambdaFunction): void {
-    grantRead(this.#secret, client);
-    client.addEnvironment(databaseEnv.source, this.#secret.secretName);
+  grantConnect(client: LambdaFunction, as: 'migrator' | 'other'): void {
+    const secret = this.#secrets[as];
+    grantRead(secret, client);
+    client.addEnvironment(databaseEnv.source, secret.secretName);
   }
 }
 

@@ -92,7 +92,7 @@ export class StageFunction extends NodejsFunction {
         ...(props.commandHooks && { commandHooks: props.commandHooks }),
       },
     });
-    props.database.grantConnect(this);
+    props.database.grantConnect(this, props.stage === 'migrator' ? 'migrator' : 'other');
     acknowledge(this, {
       'Serverless-LambdaDLQ':
         'Functions behind a queue have the queue’s dead-letter queue; those invoked by a rule or by hand do what the next invocation does as well.',

@@ -57,6 +57,8 @@ export const settingsSchema = z
     database: z.enum(['aurora', 'aurora-in-vpc', 'existing']).default('aurora'),
     /** Secrets Manager secret of an existing Postgres; by default `evergrant/<stage>/database`. */
     databaseSecretName: secretName.optional(),
+    /** One of the same form for the migrator alone, so that no other function can read the owner's password. */
+    migratorSecretName: secretName.optional(),
     /** Where functions must run to reach an existing Postgres; outside of any VPC by default. */
     vpcId: z
       .string()
@@ -129,6 +131,10 @@ export const settingsSchema = z
   })
   .refine(({ database, databaseSecretName }) => database === 'existing' || databaseSecretName === undefined, {
     path: ['databaseSecretName'],
+    error: 'is for an existing Postgres: add database=existing, or leave it out',
+  })
+  .refine(({ database, migratorSecretName }) => database === 'existing' || migratorSecretName === undefined, {
+    path: ['migratorSecretName'],
     error: 'is for an existing Postgres: add database=existing, or leave it out',
   })
   .refine(

@@ -8,7 +8,7 @@ export const fields: Readonly<Record<keyof ProviderDefinition, string>> = {
     'what a new access token is obtained with: `refresh_token` (default), `access_token` (which is then exchanged before it expires), or `none`',
   tokenEndpoint: 'https; plain http for loopback addresses only. May hold `{variables}`',
   variables:
-    'what stands for them: `{ "shop": { "from": "integration", "pattern": "[a-z0-9-]+", "description": "…", "default": "…" } }`; `from` is `client` (the secret) or `integration` (the row); with `"suffix": ".acme.example"` a value may end in it, as a whole host does',
+    'what stands for them: `{ "shop": { "from": "integration", "pattern": "[a-z0-9-]+", "description": "…", "default": "…" } }`; `from` is `client` (the secret) or `integration` (the row); with `"suffix": ".acme.example"` a value may end in it, as a whole host does. One of `integration` in a host needs a domain of the provider behind it (`.acme.example`), or a pattern that lists the hosts',
   requestFormat: '`form` (default), `json`, or `query` (a GET)',
   clientAuthentication:
     '`client_secret_basic` (default), `client_secret_basic_raw` (without the form-encoding of RFC 6749 §2.3.1), `client_secret_as_user`, `client_secret_post`, `private_key_jwt`, `none` (id only), `anonymous`',

@@ -1,5 +1,5 @@
 import type { ProviderClient } from './client.ts';
-import { fillIn } from './definition.ts';
+import { fillIn, type ProviderDefinition } from './definition.ts';
 
 /** Values of variables, by their names. */
 export type Variables = Readonly<Record<string, string>>;
@@ -67,6 +67,38 @@ export function addressOf(
   return isAsWritten && (!doubtful.isOfIntegration || publicName.test(name))
     ? { ok: true, url }
     : doubtful.invalid;
+}
+
+/** Hosts and parts of them that belong to anybody. A pattern that says which hosts are meant takes none of them. */
+const strangers = [
+  'stranger',
+  'stranger-1',
+  'stranger.com',
+  'stranger-1.example',
+  'a.b.stranger.example',
+  'zz',
+  'zzz',
+];
+
+/**
+ * Names of the variables by which an integration could name any host of the internet, as neither their pattern nor what
+ * the definition writes behind them says whose it is. Our credentials and the user's token are sent there.
+ */
+export function variablesOfAnyHost({
+  tokenEndpoint = '',
+  variables,
+}: Pick<ProviderDefinition, 'tokenEndpoint' | 'variables'>): readonly string[] {
+  const host = /^https?:\/\/([^/\\?#]*)/.exec(tokenEndpoint)?.[1]?.replace(/:\d+$/, '') ?? '';
+  return [...host.matchAll(/\{(\w+)\}/g)]
+    .filter(({ 1: name = '', index, 0: placeholder }) => {
+      const variable = variables[name];
+      if (variable?.from !== 'integration') return false;
+      const behind = host.slice(index + placeholder.length);
+      // "{shop}.acme.com" and "{shop}-api.acme.com" are acme.com's; "{shop}acme.com" and "{shop}.com" are anybody's.
+      if (/^[^.{}]*(?:\.[^.{}]+){2,}$/.test(behind)) return false;
+      return strangers.some((stranger) => new RegExp(`^(?:${variable.pattern})$`, 'i').test(stranger));
+    })
+    .map(({ 1: name = '' }) => name);
 }
 
 /** A value for a variable. */

@@ -1,4 +1,5 @@
 import { eachProblemOf, z } from '../schema.ts';
+import { variablesOfAnyHost } from './address.ts';
 import { findInCatalogue } from './catalogue.ts';
 import {
   type Parsed,
@@ -79,7 +80,7 @@ export function parseProviderClient(name: string, secret: string): Parsed<Provid
   const definition = parseDefinition(merge(known?.description ?? {}, override));
   if (!definition.ok) return definition;
   const provider = withMeaningsFirst(definition.value, override);
-  const problems = problemsOfCredentials(provider, client);
+  const problems = [...problemsOfCredentials(provider, client), ...problemsOfHost(provider, client)];
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -174,6 +175,18 @@ function problemsOfCredentials(
     missing.push(`privateKey: needed for ${clientAuthentication} (PKCS #8 in PEM)`);
   }
   return missing;
+}
+
+function problemsOfHost(
+  provider: ProviderDefinition,
+  { variables }: { readonly variables: Readonly<Record<string, string>> },
+): readonly string[] {
+  return variablesOfAnyHost(provider)
+    .filter((name) => !Object.hasOwn(variables, name))
+    .map(
+      (name) =>
+        `provider.variables.${name}.pattern: must say which hosts are meant ("acme\\.com|acme\\.eu"), or tokenEndpoint must go on behind {${name}} with a domain of the provider's (".acme.com"): what stands in a row decides where credentials and tokens are sent`,
+    );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

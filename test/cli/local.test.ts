@@ -70,9 +70,23 @@ describe('scan', () => {
 
   test('what would steer the terminal is not printed', async () => {
     await cli.database.insertIntegration({ provider: 'evil\u001b[2J\u009bname', expiresIn: 60 });
-    const { stdout } = await evergrant(['scan', '--dry-run', '--verbose', ...cli.options]);
-    expect(stdout).toContain('evil[2Jname');
-    expect([...stdout].filter((character) => /\p{Cc}/u.test(character) && character !== '\n')).toEqual([]);
+    const { id } = await cli.database.insertIntegration({
+      provider: 'evil\u202egnp\u2028\nAll is well: 7 connected',
+      expiresIn: 60,
+    });
+    await cli.database.sql(
+      "UPDATE integrations SET disconnect_reason = E'\\x1b]0;evil\\x07\\nStatus fine' WHERE id = $1",
+      [id],
+    );
+    for (const command of [['scan', '--dry-run', '--verbose'], ['status'], ['history', id]]) {
+      const { stdout } = await evergrant([...command, ...cli.options]);
+      expect(stdout, command[0]).toMatch(/evil(\[2Jname|gnp All is well)/);
+      expect(stdout, command[0]).not.toMatch(/^All is well: 7/m);
+      const steering = [...stdout].filter(
+        (character) => /[\p{C}\u2028]/u.test(character) && character !== '\n',
+      );
+      expect(steering, command[0]).toEqual([]);
+    }
   });
 
   test('the message of a function that fails comes through, with its code', async () => {

@@ -88,6 +88,28 @@ describe('with an existing database', () => {
     }
   });
 
+  it('the owner’s password may be the migrator’s alone', () => {
+    const template = synthesize({ database: 'existing', migratorSecretName: 'product/owner' });
+    const functions = Object.values(template.findResources('AWS::Lambda::Function')).filter(
+      ({ Properties }) => Properties.FunctionName !== undefined,
+    );
+    expect(functions).toHaveLength(5);
+    for (const { Properties } of functions) {
+      const isMigrator = Properties.FunctionName === 'evergrant-prod-migrator';
+      const [own, others] = isMigrator
+        ? ['product/owner', 'evergrant/prod/database']
+        : ['evergrant/prod/database', 'product/owner'];
+      expect(Properties.Environment.Variables[databaseEnv.source], Properties.FunctionName).toBe(own);
+      const roleId = Properties.Role['Fn::GetAtt'][0];
+      const rights = JSON.stringify(
+        propertiesOf(template, 'AWS::IAM::Policy').filter(({ Roles }) => Roles[0].Ref === roleId),
+      );
+      expect(rights, Properties.FunctionName).toContain(`secret:${own}-??????`);
+      expect(rights, Properties.FunctionName).not.toContain(`secret:${others}`);
+    }
+    template.hasOutput('DatabaseSecret', { Value: 'evergrant/prod/database' });
+  });
+
   it('functions stand in the VPC that was given, with the right to', () => {
     const template = synthesize({
       database: 'existing',

@@ -59,6 +59,8 @@ describe('settings', () => {
     ['database', 'mysql', /aurora/],
     ['databaseSecretName', 'a b', /name of a secret/],
     ['databaseSecretName', 'product/postgres', /database=existing/],
+    ['migratorSecretName', 'a b', /name of a secret/],
+    ['migratorSecretName', 'product/owner', /database=existing/],
     ['vpcId', 'vpc', /id of a VPC/],
     ['vpcId', 'vpc-0a1b2c3d', /database=existing/],
     ['subnetIds', '', /subnet-/],

@@ -90,3 +90,21 @@ describe('a function that fails', () => {
     expect(output.join('').match(/"Counted":1/g)).toHaveLength(refusals.length);
   });
 });
+
+describe('a line of the log', () => {
+  it('is one document, whatever stands in the values', () => {
+    const output: string[] = [];
+    for (const stream of [process.stdout, process.stderr]) {
+      vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+        output.push(String(chunk));
+        return true;
+      });
+    }
+    const provider = 'evil"}\n{"level":"INFO","message":"refreshed"}\r\u2028\u001b[2J';
+    createLogger().warn('refresh failed', { provider, cause: errorFields(new Error(provider)) });
+    vi.restoreAllMocks();
+    const lines = output.join('').trimEnd().split('\n');
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ message: 'refresh failed', provider });
+  });
+});

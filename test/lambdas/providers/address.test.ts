@@ -193,6 +193,34 @@ describe('whatever an integration holds', () => {
           '1',
           ' ',
           '。',
+          '．',
+          '｡',
+          '／',
+          '＠',
+          '：',
+          '℀',
+          'ß',
+          'xn--',
+          '%00',
+          '%40',
+          '\0',
+          '\r',
+          '\u00ad',
+          '\u200b',
+          '\u202e',
+          '\ufeff',
+          '[',
+          ']',
+          '::1',
+          '0x7f',
+          '0177',
+          '127.0.0.1',
+          '169.254.169.254',
+          '2852039166',
+          'localhost',
+          ':443',
+          'user:pass@',
+          '-',
         ),
         { maxLength: 6 },
       )
@@ -231,6 +259,58 @@ describe('whatever an integration holds', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('a host as a whole is the one that is written, and one that is found in public', () => {
+    fc.assert(
+      fc.property(hostile, fc.constantFrom('', '.okta.example', '.com'), (begin, end) => {
+        const v = begin + end;
+        const filled = address('https://{v}/oauth2/token', { v: {} }, { v });
+        if (!filled.startsWith('http')) {
+          expect(filled).toBe('integration_variable_invalid');
+          return;
+        }
+        const url = new URL(filled);
+        // Neither an address nor a name of one's own network, and no parser reads it as anything else.
+        expect(url.hostname).toBe(v.toLowerCase());
+        expect(url.hostname).toMatch(/^([a-z0-9-]+\.)+[a-z][a-z0-9-]*$/);
+        expect(url.hostname).not.toMatch(/\.(local|localhost|internal|intranet|lan|home|arpa)$/);
+        expect(url.href).toBe(`https://${url.hostname}/oauth2/token`);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it.each([
+    'user:pass@evil.example',
+    'evil.example@',
+    'evil.example/',
+    'evil.example\\',
+    'evil.example#',
+    'evil.example?',
+    'evil.example:443',
+    'evil.example%2f',
+    'evil.example%00',
+    'evil。example',
+    'evil．example',
+    'evil｡example',
+    'evil\u00ad',
+    'evil\u200b',
+    'e\tvil',
+    'evil\n',
+    '\revil',
+    'evil.',
+    '.evil',
+    'evil..',
+    'Ｅvil',
+    '℀',
+    '127.0.0.1:80/',
+    '[::1]',
+    '[::ffff:169.254.169.254]',
+  ])('%j fits nowhere before the end of a host', (v) => {
+    for (const template of [shops, 'https://api.{shop}.acme.example/token', 'https://{shop}/token']) {
+      expect(address(template, { shop: {} }, { shop: v }), template).toBe('integration_variable_invalid');
+    }
   });
 
   const filledByIntegrations = Object.keys(catalogue).filter((name) =>

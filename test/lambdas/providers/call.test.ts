@@ -1,7 +1,15 @@
-import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sendTokenRequest } from '../../../lambdas/providers/call.ts';
 import type { TokenRequest } from '../../../lambdas/providers/request.ts';
+import { certify, type ServerCertificate } from '../../../local/cloud/certificates.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
 
 let endpoint: TokenEndpoint;
@@ -70,6 +78,12 @@ describe('the answer', () => {
     },
   );
 
+  it.each([302, 307, 308])('%i is not followed within the same host either', async (status) => {
+    endpoint.answer = () => ({ status, headers: { location: '/elsewhere' } });
+    expect(await call()).toMatchObject({ kind: 'response', status });
+    expect(endpoint.calls.map(({ path }) => path)).toEqual(['/token']);
+  });
+
   it.each([204, 401, 500])('may be empty (%i)', async (status) => {
     endpoint.answer = () => ({ status });
     expect(await call()).toMatchObject({ kind: 'response', status, body: '' });
@@ -95,12 +109,34 @@ describe('the answer', () => {
     expect(await call()).toMatchObject({ kind: 'response', body: expect.stringMatching(/^x+$/) });
   });
 
-  it('too large once unpacked is cut off as well', async () => {
+  const large = Buffer.alloc(50_000_000, 'x');
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['gzip, gzip', (data: Buffer) => gzipSync(gzipSync(data))],
+  ])('too large once unpacked is cut off as well (%s)', async (encoding, pack) => {
+    const body = pack(large);
+    expect(body.length).toBeLessThan(large.length / 100);
+    endpoint.answer = () => ({ headers: { 'content-encoding': encoding }, body });
+    const unpackedBefore = process.memoryUsage().arrayBuffers;
+    expect(await call({}, { timeoutMs: 60_000 })).toMatchObject({ kind: 'response', body: null });
+    // Far from the whole was ever unpacked.
+    expect(process.memoryUsage().arrayBuffers - unpackedBefore).toBeLessThan(large.length / 2);
+  });
+
+  it('packed many times over is none', async () => {
     endpoint.answer = () => ({
-      headers: { 'content-encoding': 'gzip' },
-      body: gzipSync('x'.repeat(20_000_000)),
+      headers: { 'content-encoding': Array.from({ length: 20 }, () => 'gzip').join(', ') },
+      body: gzipSync('{}'),
     });
-    expect(await call()).toMatchObject({ kind: 'response', body: null });
+    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+  });
+
+  it('with headers beyond 16 KiB is none', async () => {
+    endpoint.answer = () => ({ ...granted(), headers: { 'x-large': 'x'.repeat(64 * 1024) } });
+    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
   });
 
   it('that never begins, or ends, is a timeout', async () => {
@@ -119,6 +155,27 @@ describe('the answer', () => {
     endpoint.answer = (_, response) => {
       response.writeHead(200);
       timers.push(setInterval(() => response.write(' '), 10));
+      return undefined;
+    };
+    expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    for (const timer of timers) clearInterval(timer);
+  });
+
+  it('whose headers drip for ever is a timeout', async () => {
+    const timers: NodeJS.Timeout[] = [];
+    endpoint.answer = (_, { socket }) => {
+      socket?.write('HTTP/1.1 200 OK\r\n');
+      timers.push(setInterval(() => socket?.write('x: y\r\n'), 10));
+      return undefined;
+    };
+    expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    for (const timer of timers) clearInterval(timer);
+  });
+
+  it('that is announced for ever (1xx) is a timeout', async () => {
+    const timers: NodeJS.Timeout[] = [];
+    endpoint.answer = (_, { socket }) => {
+      timers.push(setInterval(() => socket?.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'), 10));
       return undefined;
     };
     expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
@@ -156,5 +213,102 @@ describe('the answer', () => {
       return undefined;
     };
     expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+  });
+});
+
+describe('TLS', () => {
+  let certificate: ServerCertificate;
+  let folder: string;
+  let server: Server;
+  let port: number;
+  let requests: string[];
+  beforeAll(async () => {
+    certificate = await certify('localhost');
+    folder = await mkdtemp(join(tmpdir(), 'evergrant-tls-'));
+    await writeFile(join(folder, 'authority.pem'), certificate.authority);
+    server = createTlsServer(
+      { key: certificate.privateKey, cert: certificate.certificate },
+      (request, response) => {
+        requests.push(`${request.method} ${request.headers.authorization}`);
+        response.end('{}');
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    port = (server.address() as AddressInfo).port;
+  });
+  afterAll(async () => {
+    server.close();
+    await rm(folder, { recursive: true });
+  });
+  beforeEach(() => {
+    requests = [];
+  });
+
+  it('of an authority that nobody knows ends before anything of ours is sent', async () => {
+    expect(await call({ url: `https://localhost:${port}/token` })).toEqual({
+      kind: 'no_response',
+      reason: 'network_error',
+    });
+    expect(requests).toEqual([]);
+  });
+
+  /** With the authority known, as Node takes it at its start. */
+  const callWithAuthority = async (url: string) => {
+    const module = join(import.meta.dirname, '../../../lambdas/providers/call.ts');
+    const script = `import { sendTokenRequest } from ${JSON.stringify(module)};
+      const headers = { authorization: 'Basic canary' };
+      const answer = await sendTokenRequest({ url: ${JSON.stringify(url)}, method: 'POST', headers, body: 'a=b' }, 20_000);
+      console.log(JSON.stringify(answer));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: join(folder, 'authority.pem') },
+    });
+    return JSON.parse(stdout);
+  };
+
+  it('of a known authority serves the name that it certifies, and no other', async () => {
+    expect(await callWithAuthority(`https://localhost:${port}/token`)).toMatchObject({
+      status: 200,
+      body: '{}',
+    });
+    expect(requests).toEqual(['POST Basic canary']);
+    // Whoever makes a name lead somewhere else has no certificate of it there.
+    expect(await callWithAuthority(`https://127.0.0.1:${port}/token`)).toEqual({
+      kind: 'no_response',
+      reason: 'network_error',
+    });
+    expect(requests).toHaveLength(1);
+  });
+
+  it('that the other side does not speak ends before anything of ours is sent', async () => {
+    const received: Buffer[] = [];
+    const sockets: Socket[] = [];
+    const plain = createTcpServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      socket.on('data', (chunk: Buffer) => {
+        received.push(chunk);
+        socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}');
+      });
+    });
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    const url = `https://127.0.0.1:${(plain.address() as AddressInfo).port}/token`;
+    expect(await call({ url })).toEqual({ kind: 'no_response', reason: 'network_error' });
+    const text = Buffer.concat(received).toString('latin1');
+    expect(text).not.toMatch(/POST|Basic|refresh_token/);
+    for (const socket of sockets) socket.destroy();
+    plain.close();
+  });
+
+  it('that is never answered is a timeout', async () => {
+    const sockets: Socket[] = [];
+    const silent = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      sockets.push(socket);
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const url = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/token`;
+    expect(await call({ url }, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    for (const socket of sockets) socket.destroy();
+    silent.close();
   });
 });

@@ -296,3 +296,50 @@ describe('a provider of the catalogue', () => {
     });
   });
 });
+
+describe('a host that an integration has a part in', () => {
+  const withHost = (host: string, pattern: string, more: object = {}) => ({
+    ...valid,
+    ...more,
+    provider: {
+      ...provider,
+      tokenEndpoint: `https://${host}/token`,
+      variables: {
+        domain: { from: 'integration', pattern, description: 'x' },
+        zone: { from: 'client', pattern: '[a-z]+', description: 'x' },
+      },
+    },
+  });
+
+  it.each([
+    ['{domain}', '.*'],
+    ['{domain}', '[a-z0-9.-]+'],
+    ['{domain}', '(?:[a-z0-9-]+\\.)+[a-z]{2,}'],
+    ['login.{domain}', '[a-z.]+'],
+    ['{domain}.com', '[a-z0-9-]+'],
+    ['{domain}acme.com', '[a-z0-9-]*'],
+    ['accounts.acme.{domain}', '[a-z]{2,3}'],
+    ['{domain}:8443', '.+'],
+    ['{domain}.acme.{domain}', '[a-z]+'],
+    ['{zone}.{domain}', '[A-Z.]+'],
+  ])('is refused where it could be anybody’s: %s with %s', (host, pattern) => {
+    expect(problemOf(withHost(host, pattern))).toMatch(
+      /provider\.variables\.domain\.pattern: must say which hosts are meant/,
+    );
+  });
+
+  it.each([
+    ['{domain}.acme.com', '.*'],
+    ['{domain}-api.acme.com:8443', '[a-z]+'],
+    ['eu.{domain}.login.acme.com', '[a-z]+'],
+    ['{domain}', 'acme\\.(com|eu)|acme-cloud\\.ca'],
+    ['accounts.acme.{domain}', 'com|eu|co\\.uk'],
+    ['{zone}.acme.com/{domain}', '.*'],
+  ])('is taken where it stays the provider’s: %s with %s', (host, pattern) => {
+    expect(problemOf(withHost(host, pattern))).toBeNull();
+  });
+
+  it('is the operator’s to say in the secret', () => {
+    expect(problemOf(withHost('{domain}', '.*', { variables: { domain: 'sso.acme.com' } }))).toBeNull();
+  });
+});
