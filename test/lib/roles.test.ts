@@ -46,7 +46,13 @@ function said(resources: Resources, value: unknown): string {
   if (resource === undefined) return `<${id}>`;
   switch (resource.Type) {
     case 'AWS::SQS::Queue': {
-      const which = String(id).startsWith('Refresh') ? 'refresh queue' : 'threshold event queue';
+      const names = {
+        Refresh: 'refresh queue',
+        Threshold: 'threshold event queue',
+        SealedResult: 'sealed result queue',
+      };
+      const which =
+        Object.entries(names).find(([prefix]) => String(id).startsWith(prefix))?.[1] ?? String(id);
       return /DeadLetters/.test(id) ? `dead-letter queue of the ${which}` : which;
     }
     case 'AWS::Logs::LogGroup':
