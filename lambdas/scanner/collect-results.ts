@@ -75,6 +75,8 @@ class Collection {
   readonly #parts: CollectParts;
   readonly #turn: Collecting;
   readonly #beganAtMs = performance.now();
+  /** Messages that cannot be used: they come again until they are dead letters. */
+  readonly #unusable = new Set<string>();
 
   constructor(parts: CollectParts, turn: Collecting) {
     this.#parts = parts;
@@ -115,7 +117,9 @@ class Collection {
     const { logger, sealer } = this.#parts;
     const opened: InHand[] = [];
     const poison: { message: ReceivedMessage; sealed: SealedResultMessage | null; problem: string }[] = [];
+    const again = messages.filter(({ messageId }) => this.#unusable.has(messageId));
     for (const message of messages) {
+      if (again.includes(message)) continue;
       const parsed = parseSealedResultMessage(message.body);
       if (!parsed.ok) {
         poison.push({ message, sealed: null, problem: parsed.problem });
@@ -143,13 +147,17 @@ class Collection {
       }
     }
     for (const { message, sealed, problem } of poison) {
+      this.#unusable.add(message.messageId);
       logger.error('sealed result not usable', {
         waitedSeconds: Math.round(this.#ageSeconds(message)),
         ...(sealed && { integrationId: sealed.integrationId, provider: sealed.provider }),
         problem,
       });
-      await this.#setAside(message, sealed);
+      if (sealed !== null) await this.#hold(sealed);
     }
+    // At once, so that they are dead letters soon.
+    const unusable = [...again, ...poison.map(({ message }) => message)];
+    await this.#return(unusable.map(({ receiptHandle }) => receiptHandle));
   }
 
   async #store(group: readonly InHand[]): Promise<void> {
@@ -185,18 +193,11 @@ class Collection {
     }
   }
 
-  /** Makes it come again at once, and so become a dead letter soon; but its row must wait for the replay. */
-  async #setAside(message: ReceivedMessage, sealed: SealedResultMessage | null): Promise<void> {
+  /** No attempt may use a token that the provider may have taken back: the row waits for the replay. */
+  async #hold({ integrationId, claim }: SealedResultMessage): Promise<void> {
     const { database, settings } = this.#parts;
-    if (sealed !== null) {
-      const safe = await holdForReplay(database, {
-        id: sealed.integrationId,
-        claim: sealed.claim,
-        seconds: settings.sealedResultRetentionSeconds,
-      });
-      if (!safe) this.left = true;
-    }
-    await this.#return([message.receiptHandle]);
+    const seconds = settings.sealedResultRetentionSeconds;
+    if (!(await holdForReplay(database, { id: integrationId, claim, seconds }))) this.left = true;
   }
 
   async #return(receiptHandles: readonly string[]): Promise<void> {

@@ -25,6 +25,7 @@ export interface OutgoingMessage {
 
 /** A message in our hands: hidden from all others until its visibility time-out. */
 export interface ReceivedMessage {
+  readonly messageId: string;
   readonly body: string;
   readonly receiptHandle: string;
   /** Seconds since the epoch by the clock of SQS. */
@@ -108,13 +109,12 @@ export class Queue {
       }),
     );
     return {
-      messages: found.map(
-        ({ Body: body = '', ReceiptHandle: receiptHandle = '', Attributes: attributes }) => ({
-          body,
-          receiptHandle,
-          sentAtSeconds: Number(attributes?.SentTimestamp) / 1000,
-        }),
-      ),
+      messages: found.map((message) => ({
+        messageId: message.MessageId ?? '',
+        body: message.Body ?? '',
+        receiptHandle: message.ReceiptHandle ?? '',
+        sentAtSeconds: Number(message.Attributes?.SentTimestamp) / 1000,
+      })),
       repeated: (call.attempts ?? 1) > 1,
     };
   }
