@@ -35,6 +35,9 @@ export interface IntegrationRow {
   grant_connected_since: Date | null;
   failure_warned_at: Date | null;
   lapse_warned_for: Date | null;
+  refresh_started_at: Date | null;
+  doubtful_grant: Buffer | null;
+  doubtful_since: Date | null;
 }
 
 /** A row of the outbox. */
@@ -59,6 +62,7 @@ export interface EventRow {
   connected_since: Date | null;
   warned_at: Date | null;
   lapses_at: Date | null;
+  after_doubt: boolean;
 }
 
 export type IntegrationOverrides = Partial<Omit<IntegrationRow, 'expires_at' | 'refresh_held_until'>> & {

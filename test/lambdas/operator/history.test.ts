@@ -49,6 +49,7 @@ describe('the history of an integration', () => {
       lastRefreshAttempt: at(9).toISOString(),
       lastRefreshSuccess: at(5).toISOString(),
       lastFailureAt: at(10).toISOString(),
+      doubtfulSince: null,
       accessToken: 'plain',
       refreshToken: 'plain',
       keyId: null,
