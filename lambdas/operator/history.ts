@@ -147,7 +147,7 @@ function detailOf(event: ListedEvent): string {
   return [
     causeOf(event),
     event.after_doubt
-      ? 'The answer to an earlier call was lost: that call may have spent the refresh token, and then neither the user nor the provider ended the grant.'
+      ? 'It came after a call whose answer was lost: that call may have spent the refresh token, without anybody having ended the grant.'
       : '',
     event.notification_type === null ? 'No notification.' : `Notification: ${event.notification_type}.`,
     emailOf(event),
