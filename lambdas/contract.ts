@@ -131,6 +131,15 @@ export const metricNames = {
   collected: 'SealedResultsStored',
   /** Count of successes that neither Postgres nor the sealed result queue took before the function's deadline. No dimension. */
   lost: 'ResultsLost',
+  /** Count of calls whose answer was lost, so that the provider may have spent the refresh token, by `provider`. */
+  doubtfulCalls: 'DoubtfulCalls',
+  /** Count of doubtful calls whose retry brought the tokens at once, by `provider`. */
+  doubtsResolved: 'DoubtsResolved',
+  /**
+   * Count of grants that were refused as dead for the first time after a doubtful call; by `provider`, and of all
+   * together without it.
+   */
+  refusedAfterDoubt: 'RefusedAfterDoubt',
   /** Milliseconds of a call to a token endpoint, by `provider`. */
   callDuration: 'TokenEndpointDuration',
   /** Count of grants that Evergrant had disconnected and that work; by `provider`, and of all together without it. */

@@ -222,6 +222,15 @@ function definitions(
       periods: 1,
     },
     {
+      name: 'grants lost by lost answers',
+      sentence:
+        'At least three grants were refused within an hour after calls whose answers were lost: providers spent refresh tokens for successors that nobody got, and their users have to reconnect.',
+      // One is what a network costs now and then; several have a cause that somebody can mend.
+      metric: own(metricNames.refusedAfterDoubt, Stats.SUM, Duration.hours(1)),
+      threshold: 2,
+      periods: 1,
+    },
+    {
       name: 'refresh dead letters',
       sentence:
         'A request to refresh went to the dead-letter queue: our own code or infrastructure failed on it five times.',

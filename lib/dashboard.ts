@@ -150,17 +150,17 @@ export class Dashboard extends Construct {
           ]),
         ],
         [
+          graph('Results that no longer applied, by provider', [each(metricNames.superseded, ['provider'])]),
+          graph('Time that token endpoints take, p99 by provider (ms)', [
+            each(metricNames.callDuration, ['provider'], 'p99'),
+          ]),
           graph(
-            'Results that no longer applied, by provider',
-            [each(metricNames.superseded, ['provider'])],
-            [],
-            { width: full / 2 },
-          ),
-          graph(
-            'Time that token endpoints take, p99 by provider (ms)',
-            [each(metricNames.callDuration, ['provider'], 'p99')],
-            [],
-            { width: full / 2 },
+            'Calls whose answer was lost, and what became of them, by provider',
+            [each(metricNames.doubtfulCalls, ['provider']), each(metricNames.doubtsResolved, ['provider'])],
+            [
+              each(metricNames.refusedAfterDoubt, ['provider']),
+              metric(metricNames.refusedAfterDoubt, 'grants refused after one', Stats.SUM, Color.RED),
+            ],
           ),
         ],
         [

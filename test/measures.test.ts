@@ -207,6 +207,28 @@ describe('every metric', () => {
     await refresh(await crowd(25, 'refusing'));
     await refresh(await crowd(2, 'limited'));
 
+    // Answers that are lost: one is asked for again, and one has cost the grant.
+    secrets.put('evergrant/prod/providers/forgiving', {
+      clientId: 'us',
+      clientSecret: 'secret',
+      provider: { displayName: 'Forgiving', tokenEndpoint: endpoint.url, reuseGraceSeconds: 60 },
+    });
+    const seen = new Set<string>();
+    endpoint.answer = ({ parameters }) => {
+      const token = parameters.get('refresh_token') ?? '';
+      if (!seen.has(token)) {
+        seen.add(token);
+        return { status: 502 };
+      }
+      return token === 'spent' ? refused('invalid_grant') : granted();
+    };
+    await refresh(
+      await claimed(
+        { provider: 'forgiving', refresh_token: 'living' },
+        { provider: 'forgiving', refresh_token: 'spent' },
+      ),
+    );
+
     // Told in the app in each way, by email, not at all, and not taken by SES.
     const told = async (notification_type: string | null, email_kind: string | null) =>
       (await db.insertEvent({ notification_type, email_kind, connected_since: new Date(0) })).id;

@@ -26,7 +26,8 @@ export const fields: Readonly<Record<keyof ProviderDefinition, string>> = {
   lifetimeFromJwt: '`true`: the access token is a JWT, and its `exp` says it where the answer does not',
   rotation:
     'whether a refresh brings a new refresh token: `always`, `sometimes`, `never`, `unknown` (default)',
-  reuseGraceSeconds: 'for so long the refresh token before may be used again; 0 by default',
+  reuseGraceSeconds:
+    'for so long a refresh token that was used may be used again: within it a lost answer is asked for again at once; 0 by default',
   refreshTokenLifetime:
     '`{ "seconds": 2592000, "from": "refresh" }`, or from `authorization`: then users are warned ahead',
   tokensAt: 'path of the object with the tokens, where they do not stand on top: `data`',

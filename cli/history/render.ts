@@ -23,6 +23,7 @@ export function renderHistory(report: HistoryReport, style: Output['style']): st
       ['Last attempt', integration.lastRefreshAttempt && moment(integration.lastRefreshAttempt)],
       ['Last success', integration.lastRefreshSuccess && moment(integration.lastRefreshSuccess)],
       ['Last failure', integration.lastFailureAt && moment(integration.lastFailureAt)],
+      ['Answer lost', integration.doubtfulSince && answerLost(integration.doubtfulSince)],
       ['Access token', accessToken],
       ['Refresh token', refreshToken + (keyId === null ? '' : ` with key ${keyId}`)],
     ];
@@ -54,6 +55,10 @@ function circuit({ provider, cause, code, openedAt, nextTryAt }: OpenCircuit): s
 function failures({ consecutiveFailures, consecutiveTransientFailures }: Integration): string {
   if (consecutiveFailures === 0 && consecutiveTransientFailures === 0) return 'none';
   return `${consecutiveFailures} refused, ${consecutiveTransientFailures} passing`;
+}
+
+function answerLost(since: string): string {
+  return `the refresh token may have been spent by a call whose answer was lost at ${moment(since)}`;
 }
 
 function claim({ claimOpen, heldUntil }: Integration): string {

@@ -69,7 +69,11 @@ export function outcomeOf(before: Integration, now: Integration, circuit: Circui
         message: `${count}, and it is disconnected now (${now.disconnectReason ?? now.status}). Its user is told.`,
       };
     }
-    return { code: 'failed', message: `${count}.${next} The refresher's log has the code.` };
+    const lost =
+      now.doubtfulSince === before.doubtfulSince || now.doubtfulSince === null
+        ? ''
+        : ' The answer to the call was lost, and the provider may have spent the refresh token in it.';
+    return { code: 'failed', message: `${count}.${lost}${next} The refresher's log has the code.` };
   }
   if (now.disconnectReason === 'access_token_ended' && now.status !== before.status) {
     return {

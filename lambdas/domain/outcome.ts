@@ -31,6 +31,8 @@ export interface TransientFailure extends FailureEvidence {
   readonly kind: 'transient';
   /** What the provider asked for (`Retry-After`), already capped; `null`: nothing. */
   readonly retryAfterSeconds: number | null;
+  /** The provider may have spent the refresh token all the same; then a new one exists that nobody got. */
+  readonly doubtful: boolean;
 }
 
 /** The provider refused this grant. */

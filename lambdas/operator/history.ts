@@ -2,6 +2,7 @@ import { isFailureCode, sentencesOf } from '../domain/failure-codes.ts';
 import type { Database } from '../postgres/database.ts';
 import { type ListedEvent, listEvents } from '../postgres/list-events.ts';
 import { type LoadedIntegration, loadIntegration } from '../postgres/load-integration.ts';
+import { findInCatalogue } from '../providers/catalogue.ts';
 import { sealedKeyId } from '../sealing/sealed-head.ts';
 import { moment } from './moment.ts';
 import { readGuards } from './provider-guards.ts';
@@ -66,10 +67,16 @@ function integration(row: LoadedIntegration, attemptHoldSeconds: number): Histor
     lastRefreshAttempt: moment(row.last_refresh_attempt),
     lastRefreshSuccess: moment(row.last_refresh_success),
     lastFailureAt: moment(row.last_failure_at),
+    doubtfulSince: doubtfulSince(row),
     accessToken: atRest(row.access_token_header),
     refreshToken: atRest(row.refresh_token_header),
     keyId: row.refresh_token_header === null ? null : sealedKeyId(row.refresh_token_header),
   };
+}
+
+/** An attempt without a known end leaves a doubt whatever its provider does; where nothing is ever spent there is none. */
+function doubtfulSince({ provider, doubtful_since }: LoadedIntegration): string | null {
+  return findInCatalogue(provider)?.description.rotation === 'never' ? null : moment(doubtful_since);
 }
 
 function atRest(header: string | null): 'sealed' | 'plain' | 'absent' {
@@ -101,6 +108,11 @@ function rowEntries(row: LoadedIntegration): HistoryEntry[] {
       attempt !== null && (latestResult === undefined || latestResult < attempt)
         ? 'The latest attempt started; no result of it has counted.'
         : 'The latest attempt started.',
+    ),
+    entry(
+      doubtfulSince(row),
+      'answer_lost',
+      'The answer to a call was lost, and the provider may have spent the refresh token in it. If it refuses the grant from now on, this may be why.',
     ),
   ].filter((each) => each !== null);
 }
@@ -134,6 +146,9 @@ function whatOf({ notification_type: type, email_kind: email }: ListedEvent): st
 function detailOf(event: ListedEvent): string {
   return [
     causeOf(event),
+    event.after_doubt
+      ? 'It came after a call whose answer was lost: that call may have spent the refresh token, without anybody having ended the grant.'
+      : '',
     event.notification_type === null ? 'No notification.' : `Notification: ${event.notification_type}.`,
     emailOf(event),
     event.handled_at === null

@@ -101,6 +101,7 @@ const columns: Readonly<Record<string, Readonly<Record<string, readonly [Kind, s
     connected_since: [timestamp, 'ra'],
     warned_at: [timestamp, 'ra'],
     lapses_at: [timestamp, 'ra'],
+    after_doubt: [flag, 'ra'],
   },
   'evergrant.scans': {
     started_at: [timestamp, 'raw'],

@@ -123,6 +123,8 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
           code: '',
           providerName: '',
           retryDelaySeconds: 0,
+          doubtful: false,
+          mayRotate: false,
         },
       ],
       { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 1, waitingHoldSeconds: 1 },

@@ -110,7 +110,7 @@ export interface StatusReport {
 
 export interface HistoryEntry {
   readonly at: string;
-  /** What happened, such as `connected`, `refreshed`, `failed`, `warned`, `disconnected`, `emailed`. */
+  /** What happened, such as `connected`, `refreshed`, `failed`, `warned`, `disconnected`, `emailed`, `answer_lost`. */
   readonly what: string;
   /** One sentence for people. */
   readonly detail: string;
@@ -135,6 +135,11 @@ export interface HistoryReport {
     readonly lastRefreshAttempt: string | null;
     readonly lastRefreshSuccess: string | null;
     readonly lastFailureAt: string | null;
+    /**
+     * When the answer to a call was lost that may have spent the stored token; `null`: none was, or the provider spends
+     * none.
+     */
+    readonly doubtfulSince: string | null;
     /** Whether the stored tokens are sealed, plain or absent; never the tokens. */
     readonly accessToken: 'sealed' | 'plain' | 'absent';
     readonly refreshToken: 'sealed' | 'plain' | 'absent';

@@ -9,6 +9,8 @@ export interface ListedEvent {
   readonly failure_code: string;
   /** When the grant ends, or ended, by itself; `null`: it does not. */
   readonly lapses_at: Date | null;
+  /** The refusal came after a call whose answer was lost. */
+  readonly after_doubt: boolean;
   readonly consecutive_failures: number;
   readonly consecutive_transient_failures: number;
   readonly relay_after: Date;
@@ -24,8 +26,8 @@ export interface ListedEvent {
 
 /** The latest ones; `relay_after` and `email_held_until` only while they matter. */
 const statement = `
-SELECT e.created_at, e.notification_type, e.email_kind, e.failure_code, e.lapses_at, e.consecutive_failures,
-       e.consecutive_transient_failures, e.relay_after, e.relay_count,
+SELECT e.created_at, e.notification_type, e.email_kind, e.failure_code, e.lapses_at, e.after_doubt,
+       e.consecutive_failures, e.consecutive_transient_failures, e.relay_after, e.relay_count,
        CASE WHEN e.email_outcome IS NULL AND e.email_held_until > now() THEN e.email_held_until END AS email_held_until,
        e.email_sent_at, e.email_outcome, e.handled_at, n.created_at AS notified_at, n.is_read
 FROM evergrant.threshold_events e

@@ -1,4 +1,5 @@
 import type { Database } from './database.ts';
+import { grantToken } from './grant-token.ts';
 
 /** A row without its tokens. Moments may be at infinity, which the driver gives as a number. */
 export interface LoadedIntegration {
@@ -16,6 +17,8 @@ export interface LoadedIntegration {
   readonly last_refresh_success: Date | number | null;
   readonly last_failure_at: Date | number | null;
   readonly created_at: Date | number | null;
+  /** When the answer to a call was lost that may have spent the stored token; `null`: no such call is known. */
+  readonly doubtful_since: Date | number | null;
   /** Header of the stored token where it is a JOSE string, otherwise an empty one; `null`: there is no token. */
   readonly access_token_header: string | null;
   readonly refresh_token_header: string | null;
@@ -31,6 +34,7 @@ SELECT coalesce(provider, '') AS provider, user_id, status, disconnect_reason, e
        coalesce(consecutive_transient_failures, 0)::int AS consecutive_transient_failures,
        CASE WHEN refresh_held_until > now() THEN refresh_held_until END AS refresh_held_until, refresh_claim_open,
        last_refresh_attempt, last_refresh_success, last_failure_at, created_at,
+       CASE WHEN doubtful_grant = sha256(convert_to(${grantToken('integrations')}, 'UTF8')) THEN doubtful_since END AS doubtful_since,
        ${headerOf('access_token')} AS access_token_header,
        ${headerOf('refresh_token')} AS refresh_token_header
 FROM integrations

@@ -19,6 +19,13 @@ export interface FailedResult {
   readonly providerName: string;
   /** The row is not claimed again before. */
   readonly retryDelaySeconds: number;
+  /** A call of this attempt may have spent the token, and no tokens came of it. */
+  readonly doubtful: boolean;
+  /**
+   * The provider may end a refresh token when it is used: only then can a call whose answer was lost be why it is
+   * refused later.
+   */
+  readonly mayRotate: boolean;
 }
 
 /** What became of one failure; counters are those after it. */
@@ -34,6 +41,8 @@ export interface RecordedFailure {
   readonly waiting: boolean;
   /** It would have disconnected or written to the user, but the provider's disconnections are held. */
   readonly held_back: boolean;
+  /** The provider calls the grant dead, and a call whose answer was lost may have spent the token before. */
+  readonly after_doubt: boolean;
   /** Until the row may be claimed again; `null`: it was not touched, or is disconnected. */
   readonly retry_in_seconds: number | null;
 }
@@ -55,6 +64,9 @@ export interface RecordedFailure {
  * and warning go on, and the first failure after that does what the count has come to by then; until then a row that
  * would have been disconnected is tried half as often each time, down to the part `$12` of its rhythm.
  *
+ * A call whose answer was lost puts the grant in doubt, whatever else it moves, and the doubt keeps its first moment. It
+ * goes with the next success, and tells apart the refusals of this very grant that come after it.
+ *
  * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
  * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
  *
@@ -64,8 +76,9 @@ export interface RecordedFailure {
 const statement = `
 WITH result AS (
   SELECT *
-  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[])
-    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay)
+  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[],
+              $13::boolean[], $14::boolean[])
+    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay, doubtful, may_rotate)
 ), step AS (
   SELECT *
   FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
@@ -79,6 +92,9 @@ WITH result AS (
          coalesce(p.disconnections_held_until > now(), false) AS held,
          i.status = 'connected' AND ${grantToken('i')} = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
+         r.doubtful,
+         r.invalid_refresh_token AND r.may_rotate
+           AND (r.doubtful OR coalesce(i.doubtful_grant = sha256(convert_to(r.used, 'UTF8')), false)) AS after_doubt,
          coalesce(i.failing_grant = sha256(convert_to(r.used, 'UTF8')), true) AS same_episode,
          i.consecutive_failures, i.consecutive_transient_failures, i.failure_emailed_at, i.failure_warned_at,
          coalesce(i.grant_connected_since, i.created_at) AS connected_since
@@ -128,6 +144,10 @@ WITH result AS (
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
       refresh_started_at = NULL,
+      doubtful_grant = CASE WHEN d.doubtful THEN d.grant_hash ELSE i.doubtful_grant END,
+      doubtful_since = CASE WHEN NOT d.doubtful THEN i.doubtful_since
+                            WHEN i.doubtful_grant = d.grant_hash THEN coalesce(i.doubtful_since, now())
+                            ELSE now() END,
       refresh_held_until = now() + make_interval(secs => d.retry_in),
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
@@ -140,11 +160,12 @@ WITH result AS (
   WHERE i.id = t.id AND t.applies IS NOT TRUE AND i.refresh_claim = t.claim AND NOT i.refresh_claim_open
 ), event AS (
   INSERT INTO evergrant.threshold_events (integration_id, user_id, provider, provider_name, notification_type, email_kind,
-    failure_code, consecutive_failures, consecutive_transient_failures, relay_after, connected_since, warned_at)
+    failure_code, consecutive_failures, consecutive_transient_failures, relay_after, connected_since, warned_at, after_doubt)
   SELECT d.id, d.user_id, d.provider, d.provider_name, d.notification, d.email, d.code, d.permanent_count, d.transient_count,
          now() + make_interval(secs => $10),
          CASE WHEN d.disconnects THEN d.connected_since END,
-         CASE WHEN d.disconnects THEN d.warned_at END
+         CASE WHEN d.disconnects THEN d.warned_at END,
+         d.after_doubt
   FROM decided d
   JOIN recorded ON recorded.id = d.id
   WHERE d.user_id IS NOT NULL AND (d.notification IS NOT NULL OR d.email IS NOT NULL)
@@ -158,6 +179,7 @@ SELECT r.id,
        e.event_id,
        coalesce(t.waiting AND t.applies, false) AS waiting,
        coalesce(d.held_back, false) AS held_back,
+       coalesce(d.after_doubt, false) AS after_doubt,
        d.retry_in AS retry_in_seconds
 FROM result r
 LEFT JOIN target t ON t.id = r.id
@@ -188,5 +210,7 @@ export function recordFailures(
     policy.eventRelayHoldSeconds,
     policy.waitingHoldSeconds,
     longestPatience,
+    failures.map((failure) => failure.doubtful),
+    failures.map((failure) => failure.mayRotate),
   ]);
 }

@@ -187,7 +187,10 @@ const definition = z.strictObject({
   lifetimeFromJwt: z._default(z.boolean(), false),
   /** Whether a refresh brings a new refresh token, which ends the one that was used. */
   rotation: z._default(z.enum(['always', 'sometimes', 'never', 'unknown']), 'unknown'),
-  /** For so long a refresh token that was used may be used again. */
+  /**
+   * For so long a refresh token that was used may be used again, so that a lost answer can be asked for again. Too much is
+   * worse than too little: where a second use ends the grant, it makes sure of the loss.
+   */
   reuseGraceSeconds: z._default(z.int().check(z.nonnegative()), 0),
   /** How long refresh tokens live where the answer does not say; counted anew from each refresh, or never. */
   refreshTokenLifetime: z.optional(z.strictObject({ seconds, from: z.enum(['refresh', 'authorization']) })),

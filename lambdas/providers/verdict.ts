@@ -3,6 +3,7 @@ import { type FailureCode, isFailureCode, sentencesOf } from '../domain/failure-
 import type { Failure, Outcome } from '../domain/outcome.ts';
 import { type AnswerBody, readAnswerBody, valueAt } from './answer-body.ts';
 import type { ErrorRule, FailureMeaning, ProviderDefinition } from './definition.ts';
+import { leavesDoubt } from './doubt.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import { readTokens } from './tokens.ts';
 
@@ -15,7 +16,12 @@ export type Answer =
       /** `null`: larger than we are willing to read, or broken off. */
       readonly body: string | null;
     }
-  | { readonly kind: 'no_response'; readonly reason: 'timeout' | 'network_error' };
+  | {
+      readonly kind: 'no_response';
+      readonly reason: 'timeout' | 'network_error';
+      /** `false`: nothing of the request has left us, for certain. */
+      readonly mayHaveArrived: boolean;
+    };
 
 /**
  * Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8, and OpenID Connect Core §3.1.2.6, codes that RFC 6749
@@ -100,6 +106,7 @@ export function verdict(definition: ProviderDefinition, answer: Answer): Outcome
       httpStatus: null,
       providerCode: null,
       retryAfterSeconds: null,
+      doubtful: leavesDoubt(definition, answer, answer.reason),
     };
   }
   const { status, headers } = answer;
@@ -109,6 +116,7 @@ export function verdict(definition: ProviderDefinition, answer: Answer): Outcome
       httpStatus: status,
       providerCode: providerCode === code ? null : providerCode,
       retryAfterSeconds: retryAfterSeconds(headers, body, status === 429 || code === 'rate_limited'),
+      doubtful: leavesDoubt(definition, answer, code),
     });
 
   const passes = status === 408 || status === 425 || status === 429 || status >= 500;
@@ -145,16 +153,18 @@ function failure(
     httpStatus,
     providerCode,
     retryAfterSeconds: wait,
+    doubtful,
   }: {
     readonly httpStatus: number;
     readonly providerCode: string | null;
     readonly retryAfterSeconds: number | null;
+    readonly doubtful: boolean;
   },
 ): Failure {
   const evidence = { code, httpStatus, providerCode };
   switch (meaning) {
     case 'transient':
-      return { kind: 'transient', ...evidence, retryAfterSeconds: wait };
+      return { kind: 'transient', ...evidence, retryAfterSeconds: wait, doubtful };
     case 'operator':
       return { kind: 'operator', ...evidence, fix: sentencesOf(code, 'operator').operator };
     case 'permanent':

@@ -62,6 +62,31 @@ export class Pacing {
     return 'now';
   }
 
+  /**
+   * Resolves when an attempt may make a second call, for which nothing was reserved, or as soon as it is known that it
+   * may not make one within `withinMs`. Never throws.
+   */
+  async anotherTurn({ provider }: StartedAttempt, withinMs: number): Promise<boolean> {
+    const { database, providers, logger, callableMs } = this.#parts;
+    try {
+      const found = await providers.get(provider);
+      if (!found.ok) return false;
+      const { callsPerSecond } = found.client.provider;
+      if (callsPerSecond === undefined) return true;
+      const { granted, first_in_seconds } = await reserveCalls(withTimeout(database, reservationMs), {
+        provider: found.clientName,
+        callsPerSecond,
+        calls: 1,
+        withinSeconds: (Math.min(withinMs, callableMs()) - marginMs) / 1000,
+      });
+      if (granted > 0) await sleep(first_in_seconds * 1000);
+      return granted > 0;
+    } catch (error) {
+      logger.error('calls not reserved', { provider, cause: errorFields(error) });
+      return false;
+    }
+  }
+
   async #turnsOf(provider: string): Promise<Reserved> {
     const { database, providers, logger } = this.#parts;
     try {

@@ -12,15 +12,14 @@ import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcom
 import { reopenClaims } from '../postgres/reopen-claims.ts';
 import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import type { GuardSettings } from '../postgres/watch-providers.ts';
-import { sendTokenRequest } from '../providers/call.ts';
 import { buildTokenRequest } from '../providers/request.ts';
-import { verdict } from '../providers/verdict.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { ProviderClients } from '../secrets/provider-clients.ts';
 import type { Queue } from '../sqs/queue.ts';
 import { purposeOf } from './attempt-purpose.ts';
 import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
+import { type Renewal, renew } from './renew.ts';
 import { type LapseDecision, ResultStore } from './result-store.ts';
 
 export interface RefreshSettings {
@@ -112,7 +111,7 @@ export async function refreshBatch(
       const result =
         turn === 'none' || !timeForACall(parts)
           ? noTimeLeft
-          : await refreshOne({ ...parts, nowSeconds }, watch, store, attempt).catch((error) =>
+          : await refreshOne({ ...parts, nowSeconds }, { watch, pacing, store }, attempt).catch((error) =>
               lost(parts, attempt, error),
             );
       if (result === noTimeLeft) {
@@ -209,8 +208,11 @@ interface AttemptResult {
 /** One attempt from the stored token to the committed result. */
 async function refreshOne(
   parts: AttemptParts,
-  watch: ProviderWatch,
-  store: ResultStore,
+  {
+    watch,
+    pacing,
+    store,
+  }: { readonly watch: ProviderWatch; readonly pacing: Pacing; readonly store: ResultStore },
   attempt: StartedAttempt,
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
@@ -223,9 +225,9 @@ async function refreshOne(
       providerName: definition?.displayName ?? provider,
     });
   }
-  const obtained = await obtain(parts, attempt);
+  const obtained = await obtain(parts, pacing, attempt);
   if (obtained === noTimeLeft) return noTimeLeft;
-  const { outcome, opened, providerName, receivedAtMs, callMs } = obtained;
+  const { outcome, opened, providerName, receivedAtMs, callMs, retriedAfter, doubtful } = obtained;
   watch.learned(attempt, outcome);
   if (callMs !== null) metrics.milliseconds(metricNames.callDuration, callMs, { provider });
   const durationMs = callMs === null ? null : Math.round(callMs);
@@ -249,6 +251,7 @@ async function refreshOne(
       rotated: outcome.tokens.refreshToken !== null,
       expiresInSeconds: outcome.tokens.expiresInSeconds,
       ...(outcome.tokens.remarks.length > 0 && { remarks: outcome.tokens.remarks }),
+      ...(retriedAfter !== null && { retriedAfter }),
       durationMs,
     });
     if (committed.premature_disconnection) {
@@ -265,12 +268,19 @@ async function refreshOne(
   const committed = await store.recordFailure(attempt, outcome, {
     providerName,
     retryDelaySeconds: delaySeconds,
+    doubtful,
+    mayRotate: obtained.mayRotate,
   });
   if (committed.verdict === 'untaken') return untaken(parts, attempt, committed.error);
   const applied = committed.verdict === 'applied';
   if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
   else metrics.count(metricNames.superseded, 1, { provider });
   if (outcome.kind === 'operator') metrics.count(metricNames.operatorFaults, 1);
+  // Later refusals of the same grant are no further grants.
+  if (committed.after_doubt && committed.consecutive_failures === 1) {
+    metrics.count(metricNames.refusedAfterDoubt, 1);
+    metrics.count(metricNames.refusedAfterDoubt, 1, { provider });
+  }
   const fields = {
     integrationId,
     provider,
@@ -286,6 +296,9 @@ async function refreshOne(
     disconnected: committed.disconnected,
     ...(committed.waiting && { waiting: true }),
     ...(committed.held_back && { heldBack: true }),
+    ...(retriedAfter !== null && { retriedAfter }),
+    ...(doubtful && { doubtful }),
+    ...(committed.after_doubt && { afterDoubt: true }),
     retryInSeconds: committed.retry_in_seconds === null ? null : Math.round(committed.retry_in_seconds),
     durationMs,
   };
@@ -349,26 +362,32 @@ function untaken({ logger }: RefreshParts, { id, provider }: StartedAttempt, err
 
 const nothingCommitted: AttemptResult = { refreshed: false, disconnected: false, eventId: null };
 
-interface Obtained {
-  readonly outcome: Outcome;
+interface Obtained extends Omit<Renewal, 'callMs'> {
   /** The refresh token as it was opened, for providers that do not rotate it. */
   readonly opened: { readonly opened: string; readonly current: boolean };
   /** As users know the provider. */
   readonly providerName: string;
-  /** `performance.now()` when the answer came. */
-  readonly receivedAtMs: number;
+  /** The provider may have ended the token that was presented to it. */
+  readonly mayRotate: boolean;
   /** `null`: no call was made. */
   readonly callMs: number | null;
 }
 
-async function obtain(parts: AttemptParts, attempt: StartedAttempt): Promise<Obtained | typeof noTimeLeft> {
+async function obtain(
+  parts: AttemptParts,
+  pacing: Pacing,
+  attempt: StartedAttempt,
+): Promise<Obtained | typeof noTimeLeft> {
   const found = await parts.providers.get(attempt.provider);
   const withoutCall = (outcome: Outcome): Obtained => ({
     outcome,
     opened: { opened: '', current: false },
     providerName: found.ok ? found.client.provider.displayName : attempt.provider,
+    mayRotate: false,
     receivedAtMs: performance.now(),
     callMs: null,
+    retriedAfter: null,
+    doubtful: false,
   });
   if (!found.ok)
     return withoutCall({
@@ -403,26 +422,28 @@ async function obtain(parts: AttemptParts, attempt: StartedAttempt): Promise<Obt
     });
   }
 
-  const { variables } = attempt;
-  const built = await buildTokenRequest(
-    found.client,
-    { token: opened.token, variables },
-    { nowSeconds: parts.nowSeconds() },
-  );
+  const grant = { token: opened.token, variables: attempt.variables };
+  const built = await buildTokenRequest(found.client, grant, { nowSeconds: parts.nowSeconds() });
   if (!built.ok) {
     const { code, fix } = built;
     return withoutCall({ kind: 'operator', code, httpStatus: null, providerCode: null, fix });
   }
 
   if (!timeForACall(parts)) return noTimeLeft;
-  const sentAtMs = performance.now();
-  const answer = await sendTokenRequest(built.request, parts.settings.callTimeoutMs);
-  const receivedAtMs = performance.now();
+  const renewal = await renew(
+    {
+      metrics: parts.metrics,
+      callTimeoutMs: parts.settings.callTimeoutMs,
+      nowSeconds: parts.nowSeconds,
+      timeForACall: () => timeForACall(parts),
+      anotherTurn: (withinMs) => pacing.anotherTurn(attempt, withinMs),
+    },
+    { provider: attempt.provider, client: found.client, grant, request: built.request },
+  );
   return {
-    outcome: verdict(found.client.provider, answer),
+    ...renewal,
     opened: { opened: opened.token, current: opened.current },
     providerName: found.client.provider.displayName,
-    receivedAtMs,
-    callMs: receivedAtMs - sentAtMs,
+    mayRotate: found.client.provider.rotation !== 'never',
   };
 }

@@ -193,7 +193,7 @@ export class ResultStore {
   async recordFailure(
     attempt: StartedAttempt,
     failure: Failure,
-    details: { readonly providerName: string; readonly retryDelaySeconds: number },
+    details: Omit<FailureOfAttempt, 'attempt' | 'failure'>,
   ): Promise<Committed<RecordedFailure>> {
     return this.#untilCommitted(() => this.#failed.commit({ attempt, failure, ...details }));
   }
@@ -260,6 +260,9 @@ export interface FailureOfAttempt {
   readonly failure: Failure;
   readonly providerName: string;
   readonly retryDelaySeconds: number;
+  /** See `FailedResult`; so is `mayRotate`. */
+  readonly doubtful: boolean;
+  readonly mayRotate: boolean;
 }
 
 interface LapseOfAttempt {
@@ -300,7 +303,7 @@ function asLapseResult({ attempt, decision, providerName }: LapseOfAttempt): Lap
   return { id: attempt.id, usedToken: attempt.token, claim: attempt.claim, decision, providerName };
 }
 
-function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: FailureOfAttempt) {
+function asFailedResult({ attempt, failure, ...details }: FailureOfAttempt) {
   return {
     id: attempt.id,
     usedToken: attempt.token,
@@ -308,7 +311,6 @@ function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: F
     failureClass: failure.kind,
     invalidRefreshToken: failure.kind === 'permanent' && failure.invalidRefreshToken,
     code: failure.code,
-    providerName,
-    retryDelaySeconds,
+    ...details,
   };
 }

@@ -52,6 +52,8 @@ export class TokenServer {
   #client: { readonly id: string; readonly secret: string };
 
   condition: Condition = 'healthy';
+  /** So many of the next answers are lost: the call does what it does, and the connection breaks. */
+  answersToLose = 0;
   readonly calls: Call[] = [];
   readonly requests: RawRequest[] = [];
   /** What was wrong with requests, in words. */
@@ -138,6 +140,12 @@ export class TokenServer {
       return;
     }
     const { answer, refreshed, reuse } = this.#decide(raw, { credentials, token, faults }, atMs);
+    if (this.answersToLose > 0) {
+      this.answersToLose -= 1;
+      log({ status: null, refreshed, reuse });
+      response.socket?.resetAndDestroy();
+      return;
+    }
     log({ status: answer.status, refreshed, reuse });
     send(response, answer, atMs);
   }

@@ -192,6 +192,7 @@ describe('history', () => {
           disconnectReason: 'invalid_grant',
           consecutiveFailures: 3,
           heldUntil: at(60),
+          doubtfulSince: at(-120),
         }),
         entries: [
           { at: at(-900), what: 'connected', detail: 'The user connected it.' },
@@ -209,6 +210,9 @@ describe('history', () => {
     );
     expect(text).toMatch(/\nClaim +none is open; not claimed again before 2026-11-23 18:22:05Z\n/);
     expect(text).toMatch(/\nRefresh token +sealed with key NzbLsXh8/);
+    expect(text).toMatch(
+      /\nAnswer lost +the refresh token may have been spent by a call whose answer was lost at 2026-11-23 18:19:05Z\n/,
+    );
     expect(text).not.toContain('Grant expires');
     expect(text).toMatch(
       /\n2026-11-23 18:06:05Z {2}connected {2}The user connected it\.\n2026-11-23 18:20:05Z {2}failed {5}The provider refused it\.\n\ninvalid_grant: The provider calls the grant invalid\.$/,

@@ -69,6 +69,7 @@ export function integration(
     lastRefreshAttempt: at(-600),
     lastRefreshSuccess: at(-600),
     lastFailureAt: null,
+    doubtfulSince: null,
     accessToken: 'sealed',
     refreshToken: 'sealed',
     keyId: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs',

@@ -62,6 +62,7 @@ export interface EventRow {
   connected_since: Date | null;
   warned_at: Date | null;
   lapses_at: Date | null;
+  after_doubt: boolean;
 }
 
 export type IntegrationOverrides = Partial<Omit<IntegrationRow, 'expires_at' | 'refresh_held_until'>> & {

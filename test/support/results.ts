@@ -5,6 +5,9 @@ export const endless = {
   providerName: 'Acme Calendar',
 } as const;
 
+/** A failure of a provider that spends no token. */
+export const certain = { doubtful: false, mayRotate: false } as const;
+
 export const daySeconds = 86_400;
 
 /** The settings that the statements about ends of grants take, with their defaults. */

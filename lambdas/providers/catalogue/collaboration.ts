@@ -26,18 +26,12 @@ export const slack = {
     { fields: { error: 'team_added_to_org' }, meaning: 'transient', code: 'account_moving' },
     {
       fields: {
-        error: [
-          'accesslimited',
-          'ekm_access_denied',
-          'fatal_error',
-          'internal_error',
-          'request_timeout',
-          'service_unavailable',
-        ],
+        error: ['accesslimited', 'ekm_access_denied', 'request_timeout', 'service_unavailable'],
       },
       meaning: 'transient',
       code: 'temporarily_unavailable',
     },
+    { fields: { error: ['fatal_error', 'internal_error'] }, meaning: 'transient', code: 'server_error' },
   ],
   authorizationEndpoint: 'https://slack.com/oauth/v2/authorize',
   notes: [

@@ -83,7 +83,7 @@ export const auth0 = {
   authorizationEndpoint: 'https://{domain}/authorize',
   scopes: ['openid', 'offline_access'],
   notes: [
-    'Rotation and its leeway are settings of the app, both off by default. With rotation, an old refresh token ends the whole family: set a leeway.',
+    'Rotation and its leeway are settings of the app, both off by default. With rotation, an old refresh token ends the whole family: set a leeway, and say so, that a lost answer costs no grant: `"provider": { "reuseGraceSeconds": 60 }`.',
     'If the app\'s refresh tokens have an absolute lifetime: `"provider": { "refreshTokenLifetime": { "seconds": 2592000, "from": "authorization" } }`, so that users are warned.',
     'Of more than 200 refresh tokens of a user and app, the oldest is dropped.',
   ],

@@ -9,6 +9,7 @@ const transient = (retryAfterSeconds: number | null, httpStatus: number | null =
   httpStatus,
   providerCode: null,
   retryAfterSeconds,
+  doubtful: false,
 });
 const permanent = (httpStatus: number | null): Failure => ({
   kind: 'permanent',

@@ -9,6 +9,7 @@ const transient = (retryAfterSeconds: number | null): Failure => ({
   httpStatus: 429,
   providerCode: null,
   retryAfterSeconds,
+  doubtful: false,
 });
 const failures = fc.oneof(
   fc.option(fc.nat({ max: 100_000 })).map((seconds) => transient(seconds)),

@@ -49,6 +49,7 @@ describe('the history of an integration', () => {
       lastRefreshAttempt: at(9).toISOString(),
       lastRefreshSuccess: at(5).toISOString(),
       lastFailureAt: at(10).toISOString(),
+      doubtfulSince: null,
       accessToken: 'plain',
       refreshToken: 'plain',
       keyId: null,
@@ -149,6 +150,42 @@ describe('the history of an integration', () => {
     expect(disconnected).toContain('Published again 2 times');
     expect(limited).toContain('5 transient in a row, the latest: http_503');
     expect(limited).toContain('Published again once');
+  });
+
+  it('tells of an answer that was lost, as long as the row holds the token that it may have cost', async () => {
+    const { id } = await db.insertIntegration({ created_at: at(0) });
+    const doubt = `doubtful_grant = sha256(convert_to(refresh_token, 'UTF8')), doubtful_since = $2`;
+    await db.sql(`UPDATE integrations SET ${doubt} WHERE id = $1`, [id, at(7)]);
+    const report = await ask(id);
+    expect(report.integration?.doubtfulSince).toBe(at(7).toISOString());
+    expect(report.entries.at(-1)).toEqual({
+      at: at(7).toISOString(),
+      what: 'answer_lost',
+      detail: expect.stringContaining('may have spent the refresh token'),
+    });
+
+    await db.sql(`UPDATE integrations SET provider = 'google' WHERE id = $1`, [id]);
+    expect((await ask(id)).integration?.doubtfulSince).toBeNull();
+
+    await db.sql(`UPDATE integrations SET provider = 'acme', refresh_token = 'newer' WHERE id = $1`, [id]);
+    const after = await ask(id);
+    expect(after.integration?.doubtfulSince).toBeNull();
+    expect(after.entries.map(({ what }) => what)).toEqual(['connected']);
+  });
+
+  it('tells the events apart that came after a lost answer', async () => {
+    const { id, user_id } = await db.insertIntegration({ created_at: at(0) });
+    for (const after_doubt of [false, true]) {
+      await db.insertEvent({
+        integration_id: id,
+        user_id: user_id!,
+        created_at: at(after_doubt ? 2 : 1),
+        after_doubt,
+      });
+    }
+    const [, before, after] = (await ask(id)).entries.map(({ detail }) => detail);
+    expect(before).not.toContain('lost');
+    expect(after).toContain('It came after a call whose answer was lost');
   });
 
   it('says of a grant that ends by itself when it does', async () => {

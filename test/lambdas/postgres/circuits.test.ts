@@ -13,6 +13,7 @@ import { type SettledProbes, settleProbes } from '../../../lambdas/postgres/sett
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { type IntegrationOverrides, type TestDatabase, testDatabase } from '../../support/database.ts';
 import { explain, rowsRead } from '../../support/explain.ts';
+import { certain } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -305,6 +306,7 @@ describe('a failure that is committed', () => {
       code: 'http_503',
       providerName: 'Acme',
       retryDelaySeconds: 3_700,
+      ...certain,
       ...changes,
     };
   };

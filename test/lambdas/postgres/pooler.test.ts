@@ -55,7 +55,7 @@ import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { startSecrets } from '../../support/aws.ts';
 import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
 import { orWhyNot, type PgBouncer, pgBouncerProgram, startPgBouncer } from '../../support/pgbouncer.ts';
-import { endless, lapsePolicy } from '../../support/results.ts';
+import { certain, endless, lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 const folder = path.join(import.meta.dirname, '..', '..', '..', 'lambdas', 'postgres');
@@ -105,6 +105,7 @@ async function wholeWay(
         code: 'invalid_grant',
         providerName: 'Acme',
         retryDelaySeconds: 0,
+        ...certain,
       },
     ],
     { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 0, waitingHoldSeconds: 150 },

@@ -54,6 +54,8 @@ function failed(
     claim: row.refresh_claim,
     providerName: 'Acme Calendar',
     retryDelaySeconds: 300,
+    doubtful: false,
+    mayRotate: true,
     ...classes[failure],
     ...changes,
   };
@@ -361,6 +363,144 @@ describe('a recorded failure', () => {
     await expect(fail(row.id, 'permanent')).rejects.toThrow();
     await db.sql('ALTER TABLE evergrant.threshold_events DROP CONSTRAINT refuse');
     expect(await db.integration(row.id)).toEqual(row);
+  });
+});
+
+describe('a lost answer', () => {
+  const hashOf = (token: string | null) =>
+    createHash('sha256')
+      .update(token ?? '')
+      .digest();
+  const doubtOf = async (id: string) => {
+    const { doubtful_grant, doubtful_since } = await db.integration(id);
+    return { grant: doubtful_grant, since: doubtful_since };
+  };
+  const lost = async (id: string, changes: Partial<FailedResult> = {}) =>
+    (await record([failed(await db.integration(id), 'transient', { doubtful: true, ...changes })])).get(id)!;
+  const refusedOnce = async (id: string, changes: Partial<FailedResult> = {}) =>
+    (await record([failed(await db.integration(id), 'dead', changes)])).get(id)!;
+
+  it('puts the grant in doubt, and keeps its first moment', async () => {
+    const row = await db.insertIntegration({ refresh_token: 'the grant' });
+    expect(await lost(row.id)).toMatchObject({ verdict: 'applied', after_doubt: false });
+    const first = await doubtOf(row.id);
+    expect(first).toEqual({ grant: hashOf('the grant'), since: expect.any(Date) });
+    await fail(row.id, 'transient', 'operator', 'permanent');
+    expect(await doubtOf(row.id)).toEqual(first);
+    await lost(row.id);
+    expect(await doubtOf(row.id)).toEqual(first);
+  });
+
+  it('puts it in doubt also while the circuit is open, when nothing else moves', async () => {
+    const row = await db.insertIntegration({ refresh_token: 'the grant' });
+    await db.sql(
+      `INSERT INTO evergrant.provider_states (provider, circuit_open, circuit_cause) VALUES ('acme', true, 'outage')`,
+    );
+    expect(await lost(row.id)).toMatchObject({ waiting: true, consecutive_transient_failures: 0 });
+    expect((await doubtOf(row.id)).grant).toEqual(hashOf('the grant'));
+  });
+
+  it('tells every later refusal of this very grant apart, in the answer and in its events', async () => {
+    const row = await db.insertIntegration();
+    await lost(row.id);
+    for (const count of [1, 2, 3]) {
+      expect(await refusedOnce(row.id)).toMatchObject({ after_doubt: true, consecutive_failures: count });
+    }
+    expect((await db.eventsOf(row.id)).map((event) => event.after_doubt)).toEqual([true, true, true]);
+    expect((await db.integration(row.id)).status).toBe('needs_reauthorization');
+  });
+
+  it('is told apart as well when the retry of the same attempt is refused', async () => {
+    const row = await db.insertIntegration();
+    expect(await refusedOnce(row.id, { doubtful: true })).toMatchObject({ after_doubt: true });
+    expect(await refusedOnce(row.id)).toMatchObject({ after_doubt: true });
+  });
+
+  it('has nothing to do with refusals without one', async () => {
+    const row = await db.insertIntegration();
+    await fail(row.id, 'transient');
+    expect(await refusedOnce(row.id)).toMatchObject({ after_doubt: false });
+    expect(await doubtOf(row.id)).toEqual({ grant: null, since: null });
+    expect((await db.eventsOf(row.id)).map((event) => event.after_doubt)).toEqual([false]);
+  });
+
+  it('explains no refusal but that of the grant itself', async () => {
+    const row = await db.insertIntegration();
+    await lost(row.id);
+    expect(await fail(row.id, 'permanent')).toMatchObject({ after_doubt: false });
+    expect(await fail(row.id, 'operator')).toMatchObject({ after_doubt: false });
+    expect(await fail(row.id, 'transient')).toMatchObject({ after_doubt: false });
+  });
+
+  it('explains nothing where the provider spends no token', async () => {
+    const row = await db.insertIntegration();
+    await lost(row.id);
+    expect(await refusedOnce(row.id, { mayRotate: false })).toMatchObject({ after_doubt: false });
+  });
+
+  it('of an older grant says nothing about a newer one, whose own begins anew', async () => {
+    const row = await db.insertIntegration();
+    await lost(row.id);
+    await db.sql(
+      `UPDATE integrations SET refresh_token = 'newer', doubtful_since = now() - interval '1 hour' WHERE id = $1`,
+      [row.id],
+    );
+    expect(await refusedOnce(row.id)).toMatchObject({ verdict: 'applied', after_doubt: false });
+    const before = await doubtOf(row.id);
+    await lost(row.id);
+    const after = await doubtOf(row.id);
+    expect(after.grant).toEqual(hashOf('newer'));
+    expect(after.since!.getTime()).toBeGreaterThan(before.since!.getTime() + 3_000_000);
+    expect(await refusedOnce(row.id)).toMatchObject({ after_doubt: true });
+  });
+
+  it('of a grant that the row no longer holds leaves none', async () => {
+    const row = await db.insertIntegration();
+    expect(await lost(row.id, { usedToken: 'another' })).toMatchObject({ verdict: 'superseded' });
+    expect(await doubtOf(row.id)).toEqual({ grant: null, since: null });
+  });
+
+  it('is forgotten with the next success', async () => {
+    const row = await db.insertIntegration();
+    await lost(row.id);
+    const { refresh_token, refresh_claim } = await db.integration(row.id);
+    await storeRefreshed(
+      db.database,
+      [
+        {
+          ...endless,
+          id: row.id,
+          usedToken: refresh_token!,
+          claim: refresh_claim,
+          accessToken: 'access',
+          refreshToken: refresh_token!,
+          expiresInSeconds: 3_600,
+          refreshTokenExpiresInSeconds: null,
+          scope: null,
+        },
+      ],
+      lapsePolicy,
+    );
+    expect(await doubtOf(row.id)).toEqual({ grant: null, since: null });
+    expect(await refusedOnce(row.id)).toMatchObject({ after_doubt: false });
+  });
+
+  it('may have been that of a process that died: the claim after it leaves the doubt', async () => {
+    const { id } = await db.insertIntegration({ refresh_token: 'the grant' });
+    const scan = () =>
+      claimDue(db.database, {
+        collectedAt: 'infinity',
+        windowSeconds: 600,
+        holdSeconds: 10,
+        provider: null,
+        after: null,
+        limit: 10,
+      });
+    await scan();
+    await startAttempts(db.database, { ids: [id], holdSeconds: 0 });
+    await scan();
+    expect((await doubtOf(id)).grant).toEqual(hashOf('the grant'));
+    expect(await refusedOnce(id)).toMatchObject({ verdict: 'applied', after_doubt: true });
   });
 });
 

@@ -10,7 +10,7 @@ import { type NewGrant, replaceGrant } from '../../../lambdas/postgres/replace-g
 import { type StartedAttempt, startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
-import { endless, lapsePolicy } from '../../support/results.ts';
+import { certain, endless, lapsePolicy } from '../../support/results.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -94,6 +94,7 @@ const failure = ({ id, token, claim: number }: StartedAttempt) =>
         code: 'invalid_grant',
         providerName: 'Acme',
         retryDelaySeconds: 300,
+        ...certain,
       },
     ],
     { steps: thresholdSteps(defaultPolicy), eventRelayHoldSeconds: 240, waitingHoldSeconds: 150 },

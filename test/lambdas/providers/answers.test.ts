@@ -93,7 +93,9 @@ describe('an answer that passes by itself', () => {
 
   it.each(definitions)('of %s: silence ends no grant, and no page does', (_, definition) => {
     for (const reason of ['timeout', 'network_error'] as const) {
-      expect(verdict(definition, { kind: 'no_response', reason }).kind).toBe('transient');
+      expect(verdict(definition, { kind: 'no_response', reason, mayHaveArrived: true }).kind).toBe(
+        'transient',
+      );
     }
     for (const status of [200, 301, 400, 401, 403, 404, 409, 423, 477]) {
       for (const body of ['', '<html>', 'null', '[]', '{}', '"invalid_grant"', null]) {

@@ -630,14 +630,10 @@ export const answers: Readonly<Record<string, readonly KnownAnswer[]>> = {
       { ok: false, error: 'invalid_arguments' },
       'invalid_request',
     ),
-    ...[
-      'internal_error',
-      'fatal_error',
-      'request_timeout',
-      'service_unavailable',
-      'accesslimited',
-      'ekm_access_denied',
-    ].map((error) =>
+    ...['internal_error', 'fatal_error'].map((error) =>
+      passing('doc:api.slack.com/methods/oauth.v2.access', 200, { ok: false, error }, 'server_error'),
+    ),
+    ...['request_timeout', 'service_unavailable', 'accesslimited', 'ekm_access_denied'].map((error) =>
       passing(
         'doc:api.slack.com/methods/oauth.v2.access',
         200,

@@ -1,11 +1,20 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer as createHttpsServer, createServer as createTlsServer } from 'node:https';
+import {
+  type AddressInfo,
+  createServer,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sendTokenRequest } from '../../../lambdas/providers/call.ts';
 import type { TokenRequest } from '../../../lambdas/providers/request.ts';
@@ -13,10 +22,34 @@ import { certify, type ServerCertificate } from '../../../local/cloud/certificat
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
 
 let endpoint: TokenEndpoint;
+const servers: Server[] = [];
 beforeEach(async () => {
   endpoint = await startTokenEndpoint(() => granted());
 });
-afterEach(() => endpoint.stop());
+afterEach(async () => {
+  for (const server of servers.splice(0)) server.close();
+  await endpoint.stop();
+});
+
+const lost = (reason: 'timeout' | 'network_error') => ({ kind: 'no_response', reason, mayHaveArrived: true });
+
+async function addressOf(server: Server, scheme: 'http' | 'https'): Promise<string> {
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
+}
+
+/** For `localhost`. */
+async function trustedCertificate() {
+  const authority = await generate([{ name: 'commonName', value: 'An authority' }], {
+    extensions: [{ name: 'basicConstraints', cA: true, critical: true }],
+  });
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
+    ca: { key: authority.private, cert: authority.cert },
+  });
+  return { key, cert, authority: authority.cert };
+}
 
 function call(changes: Partial<TokenRequest> = {}, { timeoutMs = 5_000 } = {}) {
   const request: TokenRequest = {
@@ -141,13 +174,13 @@ describe('the answer', () => {
 
   it('that never begins, or ends, is a timeout', async () => {
     endpoint.answer = () => undefined;
-    expect(await call({}, { timeoutMs: 100 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({}, { timeoutMs: 1_000 })).toEqual(lost('timeout'));
     endpoint.answer = (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{"access_token":');
       return undefined;
     };
-    expect(await call({}, { timeoutMs: 100 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({}, { timeoutMs: 1_000 })).toEqual(lost('timeout'));
   });
 
   it('that drips for ever is a timeout', async () => {
@@ -157,7 +190,7 @@ describe('the answer', () => {
       timers.push(setInterval(() => response.write(' '), 10));
       return undefined;
     };
-    expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({}, { timeoutMs: 1_000 })).toEqual(lost('timeout'));
     for (const timer of timers) clearInterval(timer);
   });
 
@@ -187,24 +220,24 @@ describe('the answer', () => {
       response.destroy();
       return undefined;
     };
-    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call()).toEqual(lost('network_error'));
+    endpoint.answer = (_, response) => {
+      response.socket?.resetAndDestroy();
+      return undefined;
+    };
+    expect(await call()).toEqual(lost('network_error'));
     endpoint.answer = (_, response) => {
       response.writeHead(200, { 'content-length': '100' });
       response.write('{"access_token":');
       setTimeout(() => response.destroy(), 20);
       return undefined;
     };
-    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call()).toEqual(lost('network_error'));
   });
 
-  it('that nobody gives is a network error', async () => {
-    const { url } = endpoint;
-    await endpoint.stop();
-    expect(await call({ url })).toEqual({ kind: 'no_response', reason: 'network_error' });
-    expect(await call({ url: 'https://nowhere.invalid/token' })).toEqual({
-      kind: 'no_response',
-      reason: 'network_error',
-    });
+  it('that cannot be unpacked is a network error', async () => {
+    endpoint.answer = () => ({ headers: { 'content-encoding': 'gzip' }, body: 'not packed' });
+    expect(await call()).toEqual(lost('network_error'));
   });
 
   it('that is not HTTP is a network error', async () => {
@@ -212,7 +245,112 @@ describe('the answer', () => {
       response.socket?.end('SSH-2.0-OpenSSH\r\n\r\n');
       return undefined;
     };
-    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call()).toEqual(lost('network_error'));
+  });
+
+  it('that is lost on a connection which has carried others is lost as well', async () => {
+    await call();
+    endpoint.answer = (_, response) => {
+      response.socket?.resetAndDestroy();
+      return undefined;
+    };
+    expect(await call()).toEqual(lost('network_error'));
+  });
+});
+
+describe('a request that surely never left us', () => {
+  const unsent = (reason: 'timeout' | 'network_error') => ({
+    kind: 'no_response',
+    reason,
+    mayHaveArrived: false,
+  });
+
+  it.each(['http', 'https'])('found nobody at its address (%s)', async (scheme) => {
+    const url = endpoint.url.replace('http:', `${scheme}:`);
+    await endpoint.stop();
+    expect(await call({ url })).toEqual(unsent('network_error'));
+  });
+
+  it('has an address of a name that nobody has', async () => {
+    expect(await call({ url: 'https://nowhere.invalid/token' })).toEqual(unsent('network_error'));
+  });
+
+  it('met a server whose certificate is not trusted', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: '127.0.0.1' }]);
+    let requests = 0;
+    const server = createHttpsServer({ key, cert }, (_, response) => {
+      requests += 1;
+      response.end();
+    });
+    expect(await call({ url: await addressOf(server, 'https') })).toEqual(unsent('network_error'));
+    expect(requests).toBe(0);
+  });
+
+  it('met a server without TLS', async () => {
+    const url = endpoint.url.replace('http:', 'https:');
+    expect(await call({ url })).toEqual(unsent('network_error'));
+    expect(endpoint.calls).toEqual([]);
+  });
+
+  it('met a server that broke the handshake of TLS off, though the code of the error is that of a broken call', async () => {
+    const server = createServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
+    expect(await call({ url: await addressOf(server, 'https') })).toEqual(unsent('network_error'));
+  });
+
+  it('met a server that does not answer the handshake of TLS in time', async () => {
+    const server = createServer(() => undefined);
+    expect(await call({ url: await addressOf(server, 'https') }, { timeoutMs: 100 })).toEqual(
+      unsent('timeout'),
+    );
+  });
+
+  it('cannot be made at all', async () => {
+    // Without a request there is nothing that the client could tell of, so nothing is sure.
+    expect(await call({ url: 'not an address' })).toEqual(lost('network_error'));
+  });
+});
+
+describe('over TLS', () => {
+  it('what is sent is told from what is not as well', async () => {
+    // The authority has to be known when the process starts, so the client runs in one of its own.
+    const { key, cert, authority } = await trustedCertificate();
+    const server = createHttpsServer({ key, cert }, (_, response) => response.socket?.destroy());
+    const url = (await addressOf(server, 'https')).replace('127.0.0.1', 'localhost');
+    const folder = mkdtempSync(path.join(tmpdir(), 'evergrant-call-'));
+    const caFile = path.join(folder, 'authority.pem');
+    writeFileSync(caFile, authority);
+    try {
+      const module = pathToFileURL(
+        path.join(import.meta.dirname, '..', '..', '..', 'lambdas', 'providers', 'call.ts'),
+      );
+      const script = `import { sendTokenRequest } from '${module}';
+        console.log(JSON.stringify(await sendTokenRequest(
+          { url: '${url}', method: 'POST', headers: {}, body: 'a=b' }, 20_000)));`;
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['--input-type=module', '--eval', script],
+        { env: { ...process.env, NODE_EXTRA_CA_CERTS: caFile } },
+      );
+      expect(JSON.parse(stdout)).toEqual(lost('network_error'));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('a connection', () => {
+  it('whose exchange did not end is closed when the call is over', async () => {
+    let opened: Socket | null = null;
+    endpoint.answer = (_, response) => {
+      opened = response.socket;
+      return undefined;
+    };
+    await call({}, { timeoutMs: 1_000 });
+    await expect.poll(() => opened?.destroyed).toBe(true);
+    // Whoever calls again at once is alone.
+    endpoint.answer = () => granted();
+    expect(await call()).toMatchObject({ kind: 'response' });
+    expect(endpoint.mostAtOnce).toBe(1);
   });
 });
 

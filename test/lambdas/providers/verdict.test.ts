@@ -198,12 +198,13 @@ describe('the class of an answer', () => {
   });
 
   it.each(['timeout', 'network_error'] as const)('of no answer (%s) is transient', (reason) => {
-    expect(verdict(acme, { kind: 'no_response', reason })).toEqual({
+    expect(verdict(acme, { kind: 'no_response', reason, mayHaveArrived: false })).toEqual({
       kind: 'transient',
       code: reason,
       httpStatus: null,
       providerCode: null,
       retryAfterSeconds: null,
+      doubtful: false,
     });
   });
 

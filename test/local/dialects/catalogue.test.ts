@@ -207,9 +207,12 @@ describe.each(renewing)('%s', (name) => {
     expect(await attempt(token)).toMatchObject({ kind: 'transient', code: 'network_error' });
     server.condition = 'silent';
     const callsBefore = server.calls.length;
-    expect(await attempt(token, 50)).toMatchObject({ kind: 'transient', code: 'timeout' });
-    // A call that comes late must not find it healthy.
-    await expect.poll(() => server.calls.length).toBe(callsBefore + 1);
+    // A busy machine may not even connect in so short a time, and a call that comes late must not find it healthy.
+    for (const timeoutMs of [50, 1_000, 10_000]) {
+      if (server.calls.length > callsBefore) break;
+      expect(await attempt(token, timeoutMs)).toMatchObject({ kind: 'transient', code: 'timeout' });
+    }
+    await expect.poll(() => server.calls.length).toBeGreaterThan(callsBefore);
     server.condition = 'healthy';
     await refreshed(token);
     expect(server.violations).toEqual([]);

@@ -60,6 +60,18 @@ describe('grants', () => {
     ]);
   });
 
+  test('an answer that is lost has spent the token all the same', async () => {
+    const { server, address } = await start('oidc');
+    const token = server.mint('ada');
+    server.answersToLose = 1;
+    await expect(refresh(address, token)).rejects.toThrow('fetch failed');
+    expect(await refresh(address, token)).toMatchObject({ status: 400, error: 'invalid_grant' });
+    expect(server.calls.map(({ status, refreshed, reuse }) => [status, refreshed, reuse])).toEqual([
+      [null, true, false],
+      [400, false, true],
+    ]);
+  });
+
   test('within its grace a spent token brings the same successor, or another pair', async () => {
     const grace = { graceSeconds: 60, reuse: 'refused' } as const;
     const same = await start('oidc', { ...grace, replay: 'successor' });
