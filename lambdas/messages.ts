@@ -4,7 +4,9 @@ import { problemsOf, z } from './schema.ts';
 const version = z.literal(1);
 // Nobody's work depends on it, so a wrong one makes no message malformed.
 const provider = z.catch(z.optional(z.string()), undefined);
-const refreshMessage = z.object({ version, integrationId: z.guid(), provider });
+// A bigint.
+const claim = z.optional(z.string().check(z.regex(/^\d{1,18}$/)));
+const refreshMessage = z.object({ version, integrationId: z.guid(), claim, provider });
 const thresholdEventMessage = z.object({ version, eventId: z.guid(), provider });
 
 export type Parsed<Message> =

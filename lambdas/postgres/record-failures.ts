@@ -19,6 +19,8 @@ export interface FailedResult {
   readonly providerName: string;
   /** The row is not claimed again before. */
   readonly retryDelaySeconds: number;
+  /** An early attempt is scheduled, and scans leave the row alone for so long; `null` or not given: none is. */
+  readonly scheduledHoldSeconds?: number | null;
 }
 
 /** What became of one failure; counters are those after it. */
@@ -36,6 +38,11 @@ export interface RecordedFailure {
   readonly held_back: boolean;
   /** Until the row may be claimed again; `null`: it was not touched, or is disconnected. */
   readonly retry_in_seconds: number | null;
+  /**
+   * The claim of the early attempt, which is started by the message that names it: the failure counts for nothing.
+   * `null`: none was scheduled.
+   */
+  readonly scheduled_claim: string | null;
 }
 
 /**
@@ -55,6 +62,10 @@ export interface RecordedFailure {
  * and warning go on, and the first failure after that does what the count has come to by then; until then a row that
  * would have been disconnected is tried half as often each time, down to the part `$12` of its rhythm.
  *
+ * A transient failure with an early attempt behind it moves the hold and `last_failure_at` and no counter: a token that
+ * lives for minutes is tried several times in its life, and what counts is that the last of them failed. None is scheduled
+ * while the circuit is open.
+ *
  * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
  * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
  *
@@ -64,8 +75,9 @@ export interface RecordedFailure {
 const statement = `
 WITH result AS (
   SELECT *
-  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[])
-    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay)
+  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[],
+              $13::float8[])
+    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay, scheduled_hold)
 ), step AS (
   SELECT *
   FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
@@ -73,9 +85,13 @@ WITH result AS (
 ), target AS MATERIALIZED (
   SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.invalid_refresh_token, r.code,
          p.circuit_open IS TRUE AND r.failure_class <> 'permanent' AS waiting,
-         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN 'operator' ELSE r.failure_class END AS failure_class,
-         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN least(r.retry_delay, $11) ELSE r.retry_delay END
-           AS retry_delay,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent'
+                OR r.failure_class = 'transient' AND r.scheduled_hold IS NOT NULL
+              THEN 'operator' ELSE r.failure_class END AS failure_class,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN least(r.retry_delay, $11)
+              WHEN r.failure_class = 'transient' THEN coalesce(r.scheduled_hold, r.retry_delay)
+              ELSE r.retry_delay END AS retry_delay,
+         p.circuit_open IS NOT TRUE AND r.failure_class = 'transient' AND r.scheduled_hold IS NOT NULL AS scheduled,
          coalesce(p.disconnections_held_until > now(), false) AS held,
          i.status = 'connected' AND ${grantToken('i')} = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
@@ -123,7 +139,7 @@ WITH result AS (
       failure_warned_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_warned_at
                                WHEN d.notification = 'integration_warning' THEN now() ELSE d.warned_at END,
       disconnected_grant = CASE WHEN d.disconnects THEN d.grant_hash ELSE i.disconnected_grant END,
-      last_failure_at = CASE WHEN d.failure_class = 'operator' THEN i.last_failure_at ELSE now() END,
+      last_failure_at = CASE WHEN d.failure_class = 'operator' AND NOT d.scheduled THEN i.last_failure_at ELSE now() END,
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
@@ -132,7 +148,7 @@ WITH result AS (
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
   WHERE i.id = d.id
-  RETURNING i.id
+  RETURNING i.id, i.refresh_claim
 ), released AS (
   UPDATE integrations i
   SET refresh_held_until = NULL, refresh_started_at = NULL
@@ -158,10 +174,12 @@ SELECT r.id,
        e.event_id,
        coalesce(t.waiting AND t.applies, false) AS waiting,
        coalesce(d.held_back, false) AS held_back,
-       d.retry_in AS retry_in_seconds
+       d.retry_in AS retry_in_seconds,
+       CASE WHEN d.scheduled THEN c.refresh_claim END AS scheduled_claim
 FROM result r
 LEFT JOIN target t ON t.id = r.id
 LEFT JOIN decided d ON d.id = r.id
+LEFT JOIN recorded c ON c.id = r.id
 LEFT JOIN event e ON e.integration_id = r.id
 LEFT JOIN integrations i ON i.id = r.id`;
 
@@ -188,5 +206,6 @@ export function recordFailures(
     policy.eventRelayHoldSeconds,
     policy.waitingHoldSeconds,
     longestPatience,
+    failures.map((failure) => failure.scheduledHoldSeconds ?? null),
   ]);
 }

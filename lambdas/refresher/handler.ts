@@ -10,6 +10,7 @@ import { MeasuredDatabase } from '../measured-database.ts';
 import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
+import type { NamedClaim } from '../postgres/start-attempts.ts';
 import { z } from '../schema.ts';
 import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
@@ -28,6 +29,7 @@ const env = readEnv({
   callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
   maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
   retryDelaySeconds: [refresherEnv.retryDelaySeconds, wholeNumber(1, 86_400)],
+  shortLifetimeSeconds: [refresherEnv.shortLifetimeSeconds, wholeNumber(0, 86_400)],
   lapseWarningSeconds: [refresherEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [refresherEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   warningThreshold: [refresherEnv.warningThreshold, wholeNumber(1, 1_000)],
@@ -64,6 +66,7 @@ const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 /** Refreshes the integrations that a batch of messages asks for. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
   const wanted = new Map<string, SQSRecord[]>();
+  const named: NamedClaim[] = [];
   const failed: SQSRecord[] = [];
   for (const record of event.Records) {
     const parsed = parseRefreshMessage(record.body);
@@ -75,6 +78,8 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
     // As Postgres writes it.
     const integrationId = parsed.message.integrationId.toLowerCase();
     wanted.set(integrationId, [...(wanted.get(integrationId) ?? []), record]);
+    const { claim } = parsed.message;
+    if (claim !== undefined) named.push({ id: integrationId, claim });
   }
 
   // Without keys nothing is started: a rotated token could not be sealed.
@@ -84,12 +89,14 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
       database,
       sealer,
       providers,
+      refreshQueue,
       settings,
       logger,
       metrics,
       remainingMs: () => (context as Context).getRemainingTimeInMillis(),
     },
     [...wanted.keys()],
+    named,
   );
   for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
   await publish(result.events);

@@ -9,7 +9,7 @@ import { type Database, sqlState } from '../postgres/database.ts';
 import { giveUpClaims } from '../postgres/give-up-claims.ts';
 import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
-import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
+import { type NamedClaim, type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import type { GuardSettings } from '../postgres/watch-providers.ts';
 import { sendTokenRequest } from '../providers/call.ts';
 import { buildTokenRequest } from '../providers/request.ts';
@@ -20,6 +20,7 @@ import { purposeOf } from './attempt-purpose.ts';
 import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
 import { type LapseDecision, ResultStore } from './result-store.ts';
+import { Scheduler, type SchedulerParts } from './scheduler.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -28,6 +29,8 @@ export interface RefreshSettings {
   /** Calls under way at once. */
   readonly maxInFlight: number;
   readonly retryDelaySeconds: number;
+  /** Tokens that live shorter are refreshed by scheduled attempts; 0: none are. */
+  readonly shortLifetimeSeconds: number;
   readonly eventRelayHoldSeconds: number;
   /** How long before a grant ends its user is warned. */
   readonly lapseWarningSeconds: number;
@@ -40,6 +43,8 @@ export interface RefreshParts {
   readonly database: Database;
   readonly sealer: Sealer;
   readonly providers: ProviderClients;
+  /** Where the next attempts on short-lived tokens are asked for. */
+  readonly refreshQueue: SchedulerParts['refreshQueue'];
   readonly settings: RefreshSettings;
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -60,14 +65,19 @@ const commitReserveMs = 7_000;
 /** How long a batch waits for its outcomes to be written down: publishing its events and its answer come after. */
 const writeDownMs = 2_000;
 
-/** Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. */
+/**
+ * Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. `named`: the
+ * scheduled claims that messages of the batch name.
+ */
 export async function refreshBatch(
   parts: RefreshParts,
   integrationIds: readonly string[],
+  named: readonly NamedClaim[] = [],
 ): Promise<BatchResult> {
   if (!timeForACall(parts)) return { unfinished: integrationIds, events: [] };
   const ids = [...new Set(integrationIds)];
-  const attempts = await start(parts, ids);
+  const attempts = await start(parts, ids, named);
+  const scheduler = new Scheduler(parts);
   if (attempts.length < ids.length) {
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
     parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
@@ -105,7 +115,9 @@ export async function refreshBatch(
       const result =
         turn === 'none' || !timeForACall(parts)
           ? noTimeLeft
-          : await refreshOne(parts, watch, store, attempt).catch((error) => lost(parts, attempt, error));
+          : await refreshOne(parts, watch, store, scheduler, attempt).catch((error) =>
+              lost(parts, attempt, error),
+            );
       if (result === noTimeLeft) {
         (turn === 'unlimited' ? notCalled : putOff).push(attempt);
         watch.notCalled(attempt);
@@ -167,8 +179,9 @@ async function writeDown(
 async function start(
   { database, settings }: RefreshParts,
   ids: readonly string[],
+  named: readonly NamedClaim[],
 ): Promise<StartedAttempt[]> {
-  const wanted = { ids, holdSeconds: settings.attemptHoldSeconds };
+  const wanted = { ids, named, holdSeconds: settings.attemptHoldSeconds };
   try {
     return await startAttempts(database, wanted);
   } catch (error) {
@@ -197,6 +210,7 @@ async function refreshOne(
   parts: RefreshParts,
   watch: ProviderWatch,
   store: ResultStore,
+  scheduler: Scheduler,
   attempt: StartedAttempt,
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
@@ -217,11 +231,18 @@ async function refreshOne(
   const durationMs = callMs === null ? null : Math.round(callMs);
 
   if (outcome.kind === 'refreshed') {
-    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
-      displayName: providerName,
-      refreshTokenLifetime: definition?.refreshTokenLifetime,
-    });
+    const next = scheduler.afterSuccess(outcome.tokens.expiresInSeconds);
+    const facts = { displayName: providerName, refreshTokenLifetime: definition?.refreshTokenLifetime };
+    const committed = await store.storeRefreshed(
+      attempt,
+      opened,
+      outcome.tokens,
+      receivedAtMs,
+      facts,
+      next?.holdSeconds,
+    );
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+    await scheduler.send(attempt, committed.scheduled_claim, next, receivedAtMs);
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
     logger.info(applied ? 'refreshed' : 'result void', {
@@ -230,6 +251,7 @@ async function refreshOne(
       verdict: committed.verdict,
       rotated: outcome.tokens.refreshToken !== null,
       expiresInSeconds: outcome.tokens.expiresInSeconds,
+      ...(committed.scheduled_claim !== null && { nextRefreshInSeconds: next?.delaySeconds }),
       ...(outcome.tokens.remarks.length > 0 && { remarks: outcome.tokens.remarks }),
       durationMs,
     });
@@ -244,11 +266,17 @@ async function refreshOne(
   // The provider refused our client: what we hold of it may be out of date.
   if (outcome.kind === 'operator') parts.providers.forget(provider);
   const delaySeconds = retryDelaySeconds(outcome, settings.retryDelaySeconds, Math.random());
+  const early = scheduler.afterFailure(attempt, outcome);
+  const decidedAtMs = performance.now();
   const committed = await store.recordFailure(attempt, outcome, {
     providerName,
     retryDelaySeconds: delaySeconds,
+    scheduledHoldSeconds: early?.holdSeconds ?? null,
   });
   if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
+  await scheduler.send(attempt, committed.scheduled_claim, early, decidedAtMs);
+  const retryInSeconds =
+    committed.scheduled_claim === null ? committed.retry_in_seconds : (early?.delaySeconds ?? null);
   const applied = committed.verdict === 'applied';
   if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
   else metrics.count(metricNames.superseded, 1, { provider });
@@ -268,7 +296,8 @@ async function refreshOne(
     disconnected: committed.disconnected,
     ...(committed.waiting && { waiting: true }),
     ...(committed.held_back && { heldBack: true }),
-    retryInSeconds: committed.retry_in_seconds === null ? null : Math.round(committed.retry_in_seconds),
+    ...(committed.scheduled_claim !== null && { early: true }),
+    retryInSeconds: retryInSeconds === null ? null : Math.round(retryInSeconds),
     durationMs,
   };
   if (!applied) logger.info('result void', fields);

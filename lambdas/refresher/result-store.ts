@@ -92,7 +92,7 @@ export class ResultStore {
 
   /**
    * Seals and stores new tokens. `used`: the token that renewed the grant, as it was opened. `receivedAtMs` is
-   * `performance.now()` when the answer came.
+   * `performance.now()` when the answer came. `scheduledHoldSeconds`: as `RefreshedResult` has it, as do failures.
    */
   async storeRefreshed(
     attempt: StartedAttempt,
@@ -100,6 +100,7 @@ export class ResultStore {
     tokens: RefreshedTokens,
     receivedAtMs: number,
     provider: ProviderFacts,
+    scheduledHoldSeconds: number | null = null,
   ): Promise<Committed<StoredResult>> {
     const accessTokenAtRest = this.#atRest(attempt.id, 'access_token', tokens.accessToken);
     const [accessToken, newRefreshToken] = await Promise.all([
@@ -119,6 +120,7 @@ export class ResultStore {
         refreshToken: newRefreshToken,
         receivedAtMs,
         provider,
+        scheduledHoldSeconds,
       }),
     );
   }
@@ -126,7 +128,7 @@ export class ResultStore {
   async recordFailure(
     attempt: StartedAttempt,
     failure: Failure,
-    details: { readonly providerName: string; readonly retryDelaySeconds: number },
+    details: Pick<FailureOfAttempt, 'providerName' | 'retryDelaySeconds' | 'scheduledHoldSeconds'>,
   ): Promise<Committed<RecordedFailure>> {
     return this.#untilCommitted(() => this.#failed.commit({ attempt, failure, ...details }));
   }
@@ -183,6 +185,7 @@ interface SealedResult {
   readonly refreshToken: string;
   readonly receivedAtMs: number;
   readonly provider: ProviderFacts;
+  readonly scheduledHoldSeconds: number | null;
 }
 
 /** A failure that waits for its commit. */
@@ -191,6 +194,7 @@ export interface FailureOfAttempt {
   readonly failure: Failure;
   readonly providerName: string;
   readonly retryDelaySeconds: number;
+  readonly scheduledHoldSeconds: number | null;
 }
 
 interface LapseOfAttempt {
@@ -207,6 +211,7 @@ function agedToNow({
   refreshToken,
   receivedAtMs,
   provider,
+  scheduledHoldSeconds,
 }: SealedResult): RefreshedResult {
   const lifetime = provider.refreshTokenLifetime;
   const refreshTokenLasts =
@@ -224,6 +229,7 @@ function agedToNow({
     scope: tokens.scopes?.join(' ') ?? null,
     kept: tokens.kept,
     providerName: provider.displayName,
+    scheduledHoldSeconds,
   };
 }
 
@@ -231,7 +237,7 @@ function asLapseResult({ attempt, decision, providerName }: LapseOfAttempt): Lap
   return { id: attempt.id, usedToken: attempt.token, claim: attempt.claim, decision, providerName };
 }
 
-function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: FailureOfAttempt) {
+function asFailedResult({ attempt, failure, ...details }: FailureOfAttempt) {
   return {
     id: attempt.id,
     usedToken: attempt.token,
@@ -239,7 +245,6 @@ function asFailedResult({ attempt, failure, providerName, retryDelaySeconds }: F
     failureClass: failure.kind,
     invalidRefreshToken: failure.kind === 'permanent' && failure.invalidRefreshToken,
     code: failure.code,
-    providerName,
-    retryDelaySeconds,
+    ...details,
   };
 }

@@ -42,6 +42,7 @@ describe('starting an attempt', () => {
         variables: null,
         probe: false,
         expires_in_seconds: expect.closeTo(60, 0),
+        lifetime_seconds: null,
       },
     ]);
     expect(await start([row.id])).toEqual([]);
