@@ -48,6 +48,8 @@ export const refresherEnv = {
   callTimeoutMs: 'CALL_TIMEOUT_MS',
   maxInFlight: 'MAX_IN_FLIGHT',
   retryDelaySeconds: 'RETRY_DELAY_SECONDS',
+  /** Tokens that live shorter than this are refreshed by scheduled attempts; 0: none are, as nobody scans either. */
+  shortLifetimeSeconds: 'SHORT_LIFETIME_SECONDS',
   lapseWarningSeconds: 'LAPSE_WARNING_SECONDS',
   eventRelayHoldSeconds: 'EVENT_RELAY_HOLD_SECONDS',
   warningThreshold: 'WARNING_THRESHOLD',
@@ -110,6 +112,8 @@ export const metricNames = {
   failed: 'RefreshFailed',
   /** Count of refreshes that failed by our own fault; those of all providers together. No dimension. */
   operatorFaults: 'OperatorFaults',
+  /** Count of next attempts on short-lived tokens that a delayed message asks for, by `provider`. */
+  scheduled: 'RefreshesScheduled',
   /** Count of results that no longer applied to their row, by `provider`. */
   superseded: 'ResultsSuperseded',
   /** Count of refreshes that the limit of a provider left no room for, and that the next scan sees to, by `provider`. */
@@ -164,6 +168,8 @@ export const metricNames = {
 export interface RefreshMessage {
   readonly version: 1;
   readonly integrationId: string;
+  /** Number of the claim that the message was scheduled for, in digits: it may start that one before any scan has opened it. */
+  readonly claim?: string;
   /** See `ThresholdEventMessage`. */
   readonly provider?: string;
 }

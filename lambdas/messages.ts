@@ -4,11 +4,13 @@ import { problemsOf, z } from './schema.ts';
 const version = z.literal(1);
 // Nobody's work depends on it, so a wrong one makes no message malformed.
 const provider = z.catch(z.optional(z.string()), undefined);
-const refreshMessage = z.object({ version, integrationId: z.guid(), provider });
+// A bigint.
+const claim = z.string().check(z.regex(/^\d{1,18}$/));
+const refreshMessage = z.object({ version, integrationId: z.guid(), claim: z.optional(claim), provider });
 const sealedResultMessage = z.object({
   version,
   integrationId: z.guid(),
-  claim: z.string().check(z.regex(/^\d{1,18}$/)),
+  claim,
   provider,
   sealed: z.string(),
 });

@@ -28,6 +28,7 @@ export class Refresher extends Construct {
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
         [refresherEnv.maxInFlight]: String(batchSize),
         [refresherEnv.retryDelaySeconds]: String(timing.retryDelay),
+        [refresherEnv.shortLifetimeSeconds]: String(timing.shortLifetime),
         [refresherEnv.lapseWarningSeconds]: String(timing.lapseWarning),
         [refresherEnv.eventRelayHoldSeconds]: String(timing.eventRelayHold),
         [refresherEnv.warningThreshold]: String(settings.warningThreshold),
@@ -45,6 +46,7 @@ export class Refresher extends Construct {
     props.secrets.grantProviders(this.function);
     thresholdQueue.grantSend(this.function, refresherEnv.thresholdQueueUrl);
     sealedResultQueue.grantSend(this.function, refresherEnv.sealedResultQueueUrl);
+    refreshQueue.grantSend(this.function, refresherEnv.refreshQueueUrl);
     refreshQueue.grantReturn(this.function, refresherEnv.refreshQueueUrl);
     refreshQueue.feed(this.function, {
       batchSize,

@@ -17,6 +17,8 @@ export interface Timing {
   readonly emailHold: number;
   readonly eventRelayHold: number;
   readonly retryDelay: number;
+  /** Tokens that live shorter are refreshed by scheduled attempts; 0: none are. */
+  readonly shortLifetime: number;
   /** How long before a grant ends its user is warned. */
   readonly lapseWarning: number;
   /** How far back the success rate of a provider looks. */
@@ -67,6 +69,8 @@ export function timingOf(settings: Settings): Timing {
     // A redelivery by SQS comes first; the relay is for events that never reached the queue.
     eventRelayHold: 2 * visibilityFactor * notifierTimeout,
     retryDelay,
+    // At twice the interval a scan comes before half of the life is over. Who does not scan leaves the rows to others.
+    shortLifetime: settings.scanning ? 2 * scanInterval : 0,
     lapseWarning: settings.lapseWarningDays * 86_400,
     // Refreshes come in the rhythm of the scans: several of them, so that the share does not depend on the moment.
     successWindow: Math.max(1800, 6 * scanInterval),

@@ -217,11 +217,13 @@ async function refresh(
           sealer,
           providers,
           sealedResultQueue: new Queue(queueUrl('sealed')),
+          refreshQueue: { send: () => Promise.reject(new Error('no token here is short-lived')) },
           settings: {
             attemptHoldSeconds: timing.attemptHold,
             callTimeoutMs: 5_000,
             maxInFlight: batchSize,
             retryDelaySeconds: timing.retryDelay,
+            shortLifetimeSeconds: timing.shortLifetime,
             eventRelayHoldSeconds: timing.eventRelayHold,
             lapseWarningSeconds: timing.lapseWarning,
             tokensAtRest: 'plain',

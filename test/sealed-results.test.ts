@@ -107,6 +107,7 @@ const refreshSettings: RefreshSettings = {
   retryDelaySeconds: timing.retryDelay,
   eventRelayHoldSeconds: timing.eventRelayHold,
   lapseWarningSeconds: timing.lapseWarning,
+  shortLifetimeSeconds: 600,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
   guards: {
@@ -128,6 +129,7 @@ function refresh(ids: readonly string[], changes: Partial<RefreshParts> = {}) {
       sealer,
       providers: new ProviderClients(new SecretReader(), 'providers/'),
       sealedResultQueue: new Queue(queueUrl('sealed')),
+      refreshQueue: new Queue(queueUrl('refresh')),
       settings: refreshSettings,
       logger: silentLogger(),
       metrics: new InvocationMetrics(),

@@ -2,12 +2,14 @@ import { grantToken } from './grant-token.ts';
 
 /**
  * The one row `$1`, if an attempt may be started on it whatever its expiry, for the statements that claim and
- * show it. Due rows meet these conditions as well; a held row is somebody's, or waits after a failure.
+ * show it. Due rows meet these conditions as well; a held row is somebody's, or waits after a failure. But one that is held
+ * after a success waits only for the attempt that is scheduled for its short-lived token, and may come sooner.
  */
 export const claimableRow = `
   FROM integrations
   WHERE id = $1 AND status = 'connected' AND ${grantToken()} <> ''
-    AND (refresh_held_until IS NULL OR refresh_held_until <= now())`;
+    AND (refresh_held_until IS NULL OR refresh_held_until <= now()
+         OR NOT refresh_claim_open AND refresh_started_at IS NULL AND last_refresh_success >= last_refresh_attempt)`;
 
 /**
  * Seconds until the access token expires by the database's clock; null without a finite expiry, since

@@ -26,6 +26,8 @@ export interface FailedResult {
    * refused later.
    */
   readonly mayRotate: boolean;
+  /** An early attempt is scheduled, and scans leave the row alone for so long; `null` or not given: none is. */
+  readonly scheduledHoldSeconds?: number | null;
 }
 
 /** What became of one failure; counters are those after it. */
@@ -45,6 +47,11 @@ export interface RecordedFailure {
   readonly after_doubt: boolean;
   /** Until the row may be claimed again; `null`: it was not touched, or is disconnected. */
   readonly retry_in_seconds: number | null;
+  /**
+   * The claim of the early attempt, which is started by the message that names it: the failure counts for nothing.
+   * `null`: none was scheduled.
+   */
+  readonly scheduled_claim: string | null;
 }
 
 /**
@@ -67,6 +74,10 @@ export interface RecordedFailure {
  * A call whose answer was lost puts the grant in doubt, whatever else it moves, and the doubt keeps its first moment. It
  * goes with the next success, and tells apart the refusals of this very grant that come after it.
  *
+ * A transient failure with an early attempt behind it moves the hold and `last_failure_at` and no counter: a token that
+ * lives for minutes is tried several times in its life, and what counts is that the last of them failed. None is scheduled
+ * while the circuit is open.
+ *
  * A disconnection remembers for the measures which grant it ended, since when that was connected, and the warning
  * of its episode: `failure_warned_at` is the `created_at` of the warning's event, both being the transaction's now().
  *
@@ -77,8 +88,9 @@ const statement = `
 WITH result AS (
   SELECT *
   FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::float8[],
-              $13::boolean[], $14::boolean[])
-    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay, doubtful, may_rotate)
+              $13::boolean[], $14::boolean[], $15::float8[])
+    AS r (id, used, claim, failure_class, invalid_refresh_token, code, provider_name, retry_delay, doubtful, may_rotate,
+          scheduled_hold)
 ), step AS (
   SELECT *
   FROM jsonb_to_recordset($9::jsonb) AS s ("failureClass" text, "invalidRefreshToken" boolean,
@@ -86,9 +98,13 @@ WITH result AS (
 ), target AS MATERIALIZED (
   SELECT i.id, i.user_id, i.provider, r.provider_name, r.claim, r.invalid_refresh_token, r.code,
          p.circuit_open IS TRUE AND r.failure_class <> 'permanent' AS waiting,
-         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN 'operator' ELSE r.failure_class END AS failure_class,
-         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN least(r.retry_delay, $11) ELSE r.retry_delay END
-           AS retry_delay,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent'
+                OR r.failure_class = 'transient' AND r.scheduled_hold IS NOT NULL
+              THEN 'operator' ELSE r.failure_class END AS failure_class,
+         CASE WHEN p.circuit_open AND r.failure_class <> 'permanent' THEN least(r.retry_delay, $11)
+              WHEN r.failure_class = 'transient' THEN coalesce(r.scheduled_hold, r.retry_delay)
+              ELSE r.retry_delay END AS retry_delay,
+         p.circuit_open IS NOT TRUE AND r.failure_class = 'transient' AND r.scheduled_hold IS NOT NULL AS scheduled,
          coalesce(p.disconnections_held_until > now(), false) AS held,
          i.status = 'connected' AND ${grantToken('i')} = r.used AND i.refresh_claim = r.claim AS applies,
          sha256(convert_to(r.used, 'UTF8')) AS grant_hash,
@@ -139,7 +155,7 @@ WITH result AS (
       failure_warned_at = CASE WHEN d.failure_class = 'operator' THEN i.failure_warned_at
                                WHEN d.notification = 'integration_warning' THEN now() ELSE d.warned_at END,
       disconnected_grant = CASE WHEN d.disconnects THEN d.grant_hash ELSE i.disconnected_grant END,
-      last_failure_at = CASE WHEN d.failure_class = 'operator' THEN i.last_failure_at ELSE now() END,
+      last_failure_at = CASE WHEN d.failure_class = 'operator' AND NOT d.scheduled THEN i.last_failure_at ELSE now() END,
       status = CASE WHEN d.disconnects THEN 'needs_reauthorization' ELSE i.status END,
       disconnect_reason = CASE WHEN d.disconnects THEN d.code ELSE i.disconnect_reason END,
       refresh_claim = i.refresh_claim + 1,
@@ -152,7 +168,7 @@ WITH result AS (
       updated_at = CASE WHEN d.failure_class = 'operator' THEN i.updated_at ELSE now() END
   FROM decided d
   WHERE i.id = d.id
-  RETURNING i.id
+  RETURNING i.id, i.refresh_claim
 ), released AS (
   UPDATE integrations i
   SET refresh_held_until = NULL, refresh_started_at = NULL
@@ -180,10 +196,12 @@ SELECT r.id,
        coalesce(t.waiting AND t.applies, false) AS waiting,
        coalesce(d.held_back, false) AS held_back,
        coalesce(d.after_doubt, false) AS after_doubt,
-       d.retry_in AS retry_in_seconds
+       d.retry_in AS retry_in_seconds,
+       CASE WHEN d.scheduled THEN c.refresh_claim END AS scheduled_claim
 FROM result r
 LEFT JOIN target t ON t.id = r.id
 LEFT JOIN decided d ON d.id = r.id
+LEFT JOIN recorded c ON c.id = r.id
 LEFT JOIN event e ON e.integration_id = r.id
 LEFT JOIN integrations i ON i.id = r.id`;
 
@@ -212,5 +230,6 @@ export function recordFailures(
     longestPatience,
     failures.map((failure) => failure.doubtful),
     failures.map((failure) => failure.mayRotate),
+    failures.map((failure) => failure.scheduledHoldSeconds ?? null),
   ]);
 }

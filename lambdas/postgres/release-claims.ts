@@ -1,7 +1,7 @@
 import type { Database } from './database.ts';
 
 /**
- * Gives up claims that could not be handed on, so that the next scan finds the rows. A row that was claimed
+ * Gives up claims, open or scheduled, that could not be handed on, so that the next scan finds the rows. A row that was claimed
  * anew, or whose attempt has started, meanwhile is somebody else's and stays as it is.
  */
 const statement = `
@@ -13,7 +13,7 @@ FROM (
   JOIN unnest($1::uuid[], $2::bigint[]) AS released (id, claim) USING (id)
   FOR NO KEY UPDATE OF i SKIP LOCKED
 ) AS released
-WHERE i.id = released.id AND i.refresh_claim = released.claim AND i.refresh_claim_open`;
+WHERE i.id = released.id AND i.refresh_claim = released.claim AND i.refresh_started_at IS NULL`;
 
 export async function releaseClaims(
   database: Database,

@@ -28,6 +28,8 @@ export interface RefreshedResult {
   readonly kept: Readonly<Record<string, string>>;
   /** As users know the provider: a warning names it. */
   readonly providerName: string;
+  /** The next attempt is scheduled, and scans leave the row alone for so long; `null` or not given: scans see to it. */
+  readonly scheduledHoldSeconds?: number | null;
 }
 
 /** What became of one success. */
@@ -38,6 +40,8 @@ export interface StoredResult {
   readonly premature_disconnection: boolean;
   /** The row of the outbox with a warning that the grant ends; `null`: there is no need of one. */
   readonly event_id: string | null;
+  /** The claim of the scheduled attempt, which is started by the message that names it; `null`: none was scheduled. */
+  readonly scheduled_claim: string | null;
 }
 
 /**
@@ -51,6 +55,9 @@ export interface StoredResult {
  * the same update: of two commits one counts it. A success after a disconnection, or with another grant than the
  * one that was failing (the user reconnected), begins the time that the integration is connected for.
  *
+ * A next attempt is scheduled where the row is connected now and no later attempt is under way: its claim is there but
+ * not open. A commit whose answer was lost, and that is tried again, schedules nothing: the hold ends and a scan claims.
+ *
  * The end of the grant is what the answer says, else what the row knows, else what follows from the authorization; one
  * that has passed was wrong, as the refresh succeeded. Where only the user can renew the grant, they are warned when
  * its end is near, or comes before the next refresh would tell; once for each end, and a day either way is the same end,
@@ -60,12 +67,14 @@ const statement = (metadata: string) => `
 WITH result AS (
   SELECT *
   FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::float8[], $7::float8[], $8::float8[],
-              $9::text[], $10::jsonb[], $11::text[])
+              $9::text[], $10::jsonb[], $11::text[], $14::float8[])
     AS r (id, used, claim, access_token, refresh_token, expires_in, refresh_token_expires_in, authorization_lifetime,
-          scope, kept, provider_name)
+          scope, kept, provider_name, scheduled_hold)
 ), target AS MATERIALIZED (
   SELECT i.id, i.user_id, i.status IN ('connected', 'needs_reauthorization') AS ours,
          i.disconnected_grant = sha256(convert_to(r.used, 'UTF8')) AS premature,
+         CASE WHEN i.status IN ('connected', 'needs_reauthorization') AND (i.refresh_claim = r.claim OR i.refresh_claim_open)
+              THEN make_interval(secs => r.scheduled_hold) END AS scheduled_hold,
          i.refresh_token_expires_at, i.lapse_warned_for, i.created_at,
          CASE WHEN i.disconnected_grant IS NOT NULL OR i.failing_grant <> sha256(convert_to(r.used, 'UTF8'))
               THEN now() ELSE i.grant_connected_since END AS connected_since
@@ -82,7 +91,7 @@ WITH result AS (
   FROM target t
   JOIN result r ON r.id = t.id
 ), decided AS (
-  SELECT d.id, d.connected_since, d.grant_ends_at,
+  SELECT d.id, d.connected_since, d.grant_ends_at, d.scheduled_hold,
          d.authorization_lifetime IS NOT NULL AND d.ours AND d.user_id IS NOT NULL AND d.grant_ends_at > now()
            AND (d.grant_ends_at <= now() + make_interval(secs => $12)
                 OR d.grant_ends_at <= now() + make_interval(secs => d.expires_in) + interval '1 day')
@@ -110,7 +119,9 @@ WITH result AS (
       lapse_warned_for = CASE WHEN d.warns THEN d.grant_ends_at ELSE i.lapse_warned_for END,
       last_refresh_success = now(),
       refresh_held_until =
-        CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN NULL ELSE i.refresh_held_until END,
+        CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN now() + d.scheduled_hold
+             ELSE i.refresh_held_until END,
+      refresh_claim = i.refresh_claim + (d.scheduled_hold IS NOT NULL)::int,
       refresh_claim_open = false,
       refresh_started_at =
         CASE WHEN i.refresh_claim = r.claim OR i.refresh_claim_open THEN NULL ELSE i.refresh_started_at END,
@@ -121,7 +132,8 @@ WITH result AS (
   JOIN result r ON r.id = d.id
   WHERE i.id = d.id AND ${grantToken('i')} = r.used
     AND (i.refresh_claim = r.claim OR i.refresh_claim_open OR r.refresh_token <> r.used)
-  RETURNING i.id, i.user_id, i.provider, r.provider_name, d.warns, d.grant_ends_at
+  RETURNING i.id, i.user_id, i.provider, r.provider_name, d.warns, d.grant_ends_at,
+            CASE WHEN d.scheduled_hold IS NOT NULL THEN i.refresh_claim END AS scheduled_claim
 ), released AS (
   UPDATE integrations i
   SET refresh_held_until = NULL, refresh_started_at = NULL
@@ -141,7 +153,8 @@ WITH result AS (
 SELECT r.id,
        ${verdictOf('s')} AS verdict,
        s.id IS NOT NULL AND t.premature IS TRUE AS premature_disconnection,
-       e.event_id
+       e.event_id,
+       s.scheduled_claim
 FROM result r
 LEFT JOIN stored s ON s.id = r.id
 LEFT JOIN target t ON t.id = r.id
@@ -191,5 +204,6 @@ export function storeRefreshed(
     results.map((result) => result.providerName),
     policy.lapseWarningSeconds,
     policy.eventRelayHoldSeconds,
+    results.map((result) => result.scheduledHoldSeconds ?? null),
   ]);
 }

@@ -11,6 +11,7 @@ import { MeasuredDatabase } from '../measured-database.ts';
 import { parseRefreshMessage } from '../messages.ts';
 import { createLogger } from '../observability/logger.ts';
 import { InvocationMetrics } from '../observability/metrics.ts';
+import type { NamedClaim } from '../postgres/start-attempts.ts';
 import { z } from '../schema.ts';
 import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
@@ -31,6 +32,7 @@ const env = readEnv({
   callTimeoutMs: [refresherEnv.callTimeoutMs, wholeNumber(100, 300_000)],
   maxInFlight: [refresherEnv.maxInFlight, wholeNumber(1, 1_000)],
   retryDelaySeconds: [refresherEnv.retryDelaySeconds, wholeNumber(1, 86_400)],
+  shortLifetimeSeconds: [refresherEnv.shortLifetimeSeconds, wholeNumber(0, 86_400)],
   lapseWarningSeconds: [refresherEnv.lapseWarningSeconds, wholeNumber(1, 90 * 86_400)],
   eventRelayHoldSeconds: [refresherEnv.eventRelayHoldSeconds, wholeNumber(1, 86_400)],
   warningThreshold: [refresherEnv.warningThreshold, wholeNumber(1, 1_000)],
@@ -69,6 +71,7 @@ const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 /** Refreshes the integrations that a batch of messages asks for. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
   const wanted = new Map<string, SQSRecord[]>();
+  const named: NamedClaim[] = [];
   const failed: SQSRecord[] = [];
   for (const record of event.Records) {
     const parsed = parseRefreshMessage(record.body);
@@ -80,6 +83,8 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
     // As Postgres writes it.
     const integrationId = parsed.message.integrationId.toLowerCase();
     wanted.set(integrationId, [...(wanted.get(integrationId) ?? []), record]);
+    const { claim } = parsed.message;
+    if (claim !== undefined) named.push({ id: integrationId, claim });
   }
 
   // Without keys nothing is started: a rotated token could not be sealed.
@@ -90,12 +95,14 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
       sealer,
       providers,
       sealedResultQueue,
+      refreshQueue,
       settings,
       logger,
       metrics,
       remainingMs: () => clock.remainingMs(),
     },
     [...wanted.keys()],
+    named,
   );
   for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
   await publish(result.events);

@@ -10,7 +10,7 @@ import { giveUpClaims } from '../postgres/give-up-claims.ts';
 import { runningSeconds } from '../postgres/read-clock.ts';
 import { type ProviderOutcomes, recordOutcomes } from '../postgres/record-outcomes.ts';
 import { reopenClaims } from '../postgres/reopen-claims.ts';
-import { type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
+import { type NamedClaim, type StartedAttempt, startAttempts } from '../postgres/start-attempts.ts';
 import type { GuardSettings } from '../postgres/watch-providers.ts';
 import { buildTokenRequest } from '../providers/request.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
@@ -21,6 +21,7 @@ import { Pacing } from './pacing.ts';
 import { ProviderWatch } from './provider-watch.ts';
 import { type Renewal, renew } from './renew.ts';
 import { type LapseDecision, ResultStore } from './result-store.ts';
+import { Scheduler, type SchedulerParts } from './scheduler.ts';
 
 export interface RefreshSettings {
   /** How long nobody else may start an attempt after one has started; longer than the function can live. */
@@ -29,6 +30,8 @@ export interface RefreshSettings {
   /** Calls under way at once. */
   readonly maxInFlight: number;
   readonly retryDelaySeconds: number;
+  /** Tokens that live shorter are refreshed by scheduled attempts; 0: none are. */
+  readonly shortLifetimeSeconds: number;
   readonly eventRelayHoldSeconds: number;
   /** How long before a grant ends its user is warned. */
   readonly lapseWarningSeconds: number;
@@ -42,6 +45,8 @@ export interface RefreshParts {
   readonly sealer: Sealer;
   readonly providers: ProviderClients;
   readonly sealedResultQueue: Queue;
+  /** Where the next attempts on short-lived tokens are asked for. */
+  readonly refreshQueue: SchedulerParts['refreshQueue'];
   readonly settings: RefreshSettings;
   readonly logger: Logger;
   readonly metrics: InvocationMetrics;
@@ -62,14 +67,19 @@ const commitReserveMs = 7_000;
 /** How long a batch waits for its outcomes to be written down: publishing its events and its answer come after. */
 const writeDownMs = 2_000;
 
-/** Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. */
+/**
+ * Refreshes a batch of integrations, at most `maxInFlight` at a time, and commits each result as it comes. `named`: the
+ * scheduled claims that messages of the batch name.
+ */
 export async function refreshBatch(
   parts: RefreshParts,
   integrationIds: readonly string[],
+  named: readonly NamedClaim[] = [],
 ): Promise<BatchResult> {
   if (!timeForACall(parts)) return { unfinished: integrationIds, events: [] };
   const ids = [...new Set(integrationIds)];
-  const attempts = await start(parts, ids);
+  const attempts = await start(parts, ids, named);
+  const scheduler = new Scheduler(parts);
   if (attempts.length < ids.length) {
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.
     parts.logger.debug('nothing to start', { count: ids.length - attempts.length });
@@ -111,8 +121,8 @@ export async function refreshBatch(
       const result =
         turn === 'none' || !timeForACall(parts)
           ? noTimeLeft
-          : await refreshOne({ ...parts, nowSeconds }, { watch, pacing, store }, attempt).catch((error) =>
-              lost(parts, attempt, error),
+          : await refreshOne({ ...parts, nowSeconds }, { watch, pacing, store, scheduler }, attempt).catch(
+              (error) => lost(parts, attempt, error),
             );
       if (result === noTimeLeft) {
         (turn === 'unlimited' ? notCalled : putOff).push(attempt);
@@ -175,8 +185,9 @@ async function writeDown(
 async function start(
   { database, settings }: RefreshParts,
   ids: readonly string[],
+  named: readonly NamedClaim[],
 ): Promise<StartedAttempt[]> {
-  const wanted = { ids, holdSeconds: settings.attemptHoldSeconds };
+  const wanted = { ids, named, holdSeconds: settings.attemptHoldSeconds };
   try {
     return await startAttempts(database, wanted);
   } catch (error) {
@@ -212,7 +223,13 @@ async function refreshOne(
     watch,
     pacing,
     store,
-  }: { readonly watch: ProviderWatch; readonly pacing: Pacing; readonly store: ResultStore },
+    scheduler,
+  }: {
+    readonly watch: ProviderWatch;
+    readonly pacing: Pacing;
+    readonly store: ResultStore;
+    readonly scheduler: Scheduler;
+  },
   attempt: StartedAttempt,
 ): Promise<AttemptResult | typeof noTimeLeft> {
   const { logger, metrics, settings } = parts;
@@ -233,15 +250,22 @@ async function refreshOne(
   const durationMs = callMs === null ? null : Math.round(callMs);
 
   if (outcome.kind === 'refreshed') {
-    const committed = await store.storeRefreshed(attempt, opened, outcome.tokens, receivedAtMs, {
-      displayName: providerName,
-      refreshTokenLifetime: definition?.refreshTokenLifetime,
-    });
+    const next = scheduler.afterSuccess(outcome.tokens.expiresInSeconds);
+    const facts = { displayName: providerName, refreshTokenLifetime: definition?.refreshTokenLifetime };
+    const committed = await store.storeRefreshed(
+      attempt,
+      opened,
+      outcome.tokens,
+      receivedAtMs,
+      facts,
+      next?.holdSeconds,
+    );
     if (committed.verdict === 'lost') return lost(parts, attempt, committed.error);
     if (committed.verdict === 'sealed') {
       logger.warn('result sealed', { integrationId, provider, cause: errorFields(committed.error) });
       return nothingCommitted;
     }
+    await scheduler.send(attempt, committed.scheduled_claim, next, receivedAtMs);
     const applied = committed.verdict === 'applied';
     metrics.count(applied ? metricNames.refreshed : metricNames.superseded, 1, { provider });
     logger.info(applied ? 'refreshed' : 'result void', {
@@ -250,6 +274,7 @@ async function refreshOne(
       verdict: committed.verdict,
       rotated: outcome.tokens.refreshToken !== null,
       expiresInSeconds: outcome.tokens.expiresInSeconds,
+      ...(committed.scheduled_claim !== null && { nextRefreshInSeconds: next?.delaySeconds }),
       ...(outcome.tokens.remarks.length > 0 && { remarks: outcome.tokens.remarks }),
       ...(retriedAfter !== null && { retriedAfter }),
       durationMs,
@@ -265,13 +290,20 @@ async function refreshOne(
   // The provider refused our client: what we hold of it may be out of date.
   if (outcome.kind === 'operator') parts.providers.forget(provider);
   const delaySeconds = retryDelaySeconds(outcome, settings.retryDelaySeconds, Math.random());
+  // What may have spent the token is not asked sooner than ever.
+  const early = doubtful ? null : scheduler.afterFailure(attempt, outcome);
+  const decidedAtMs = performance.now();
   const committed = await store.recordFailure(attempt, outcome, {
     providerName,
     retryDelaySeconds: delaySeconds,
     doubtful,
     mayRotate: obtained.mayRotate,
+    scheduledHoldSeconds: early?.holdSeconds ?? null,
   });
   if (committed.verdict === 'untaken') return untaken(parts, attempt, committed.error);
+  await scheduler.send(attempt, committed.scheduled_claim, early, decidedAtMs);
+  const retryInSeconds =
+    committed.scheduled_claim === null ? committed.retry_in_seconds : (early?.delaySeconds ?? null);
   const applied = committed.verdict === 'applied';
   if (applied) metrics.count(metricNames.failed, 1, { provider, class: outcome.kind });
   else metrics.count(metricNames.superseded, 1, { provider });
@@ -299,7 +331,8 @@ async function refreshOne(
     ...(retriedAfter !== null && { retriedAfter }),
     ...(doubtful && { doubtful }),
     ...(committed.after_doubt && { afterDoubt: true }),
-    retryInSeconds: committed.retry_in_seconds === null ? null : Math.round(committed.retry_in_seconds),
+    ...(committed.scheduled_claim !== null && { early: true }),
+    retryInSeconds: retryInSeconds === null ? null : Math.round(retryInSeconds),
     durationMs,
   };
   if (!applied) logger.info('result void', fields);

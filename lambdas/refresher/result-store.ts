@@ -128,7 +128,7 @@ export class ResultStore {
 
   /**
    * Seals and stores new tokens. `used`: the token that renewed the grant, as it was opened. `receivedAtMs` is
-   * `performance.now()` when the answer came.
+   * `performance.now()` when the answer came. `scheduledHoldSeconds`: as `RefreshedResult` has it, as do failures.
    */
   async storeRefreshed(
     attempt: StartedAttempt,
@@ -136,6 +136,7 @@ export class ResultStore {
     tokens: RefreshedTokens,
     receivedAtMs: number,
     provider: ProviderFacts,
+    scheduledHoldSeconds: number | null = null,
   ): Promise<Kept> {
     const accessTokenAtRest = this.#atRest(attempt.id, 'access_token', tokens.accessToken);
     const [accessToken, newRefreshToken] = await Promise.all([
@@ -154,6 +155,7 @@ export class ResultStore {
       refreshToken: newRefreshToken,
       receivedAtMs,
       provider,
+      scheduledHoldSeconds,
     });
   }
 
@@ -252,6 +254,7 @@ interface SealedResult {
   readonly refreshToken: string;
   readonly receivedAtMs: number;
   readonly provider: ProviderFacts;
+  readonly scheduledHoldSeconds: number | null;
 }
 
 /** A failure that waits for its commit. */
@@ -263,6 +266,7 @@ export interface FailureOfAttempt {
   /** See `FailedResult`; so is `mayRotate`. */
   readonly doubtful: boolean;
   readonly mayRotate: boolean;
+  readonly scheduledHoldSeconds: number | null;
 }
 
 interface LapseOfAttempt {
@@ -279,6 +283,7 @@ function agedToNow({
   refreshToken,
   receivedAtMs,
   provider,
+  scheduledHoldSeconds,
 }: SealedResult): RefreshedResult {
   const lifetime = provider.refreshTokenLifetime;
   const refreshTokenLasts =
@@ -296,6 +301,7 @@ function agedToNow({
     scope: tokens.scopes?.join(' ') ?? null,
     kept: tokens.kept,
     providerName: provider.displayName,
+    scheduledHoldSeconds,
   };
 }
 

@@ -43,6 +43,7 @@ describe('starting an attempt', () => {
         probe: false,
         expires_in_seconds: expect.closeTo(60, 0),
         now_seconds: expect.closeTo(Date.now() / 1000, -2),
+        lifetime_seconds: null,
       },
     ]);
     expect(await start([row.id])).toEqual([]);

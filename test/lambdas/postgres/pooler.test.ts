@@ -154,7 +154,9 @@ async function wholeWay(
       ],
       lapsePolicy,
     ),
-  ).toEqual([{ id: row.id, verdict: 'applied', premature_disconnection: false, event_id: null }]);
+  ).toEqual([
+    { id: row.id, verdict: 'applied', premature_disconnection: false, event_id: null, scheduled_claim: null },
+  ]);
   expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
     connected: expect.any(Number),
   });

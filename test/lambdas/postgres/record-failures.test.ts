@@ -723,7 +723,13 @@ describe('any history', () => {
                       lapsePolicy,
                     ),
                   ).toEqual([
-                    { id, verdict: 'applied', premature_disconnection: modelSuccess(model), event_id: null },
+                    {
+                      id,
+                      verdict: 'applied',
+                      premature_disconnection: modelSuccess(model),
+                      event_id: null,
+                      scheduled_claim: null,
+                    },
                   ]);
                   break;
                 case 'reconnect':

@@ -73,6 +73,7 @@ const settings: RefreshSettings = {
   retryDelaySeconds: 300,
   eventRelayHoldSeconds: 360,
   lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
+  shortLifetimeSeconds: 600,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
   guards: {
@@ -119,6 +120,7 @@ async function refresh(ids: string[], changes: Partial<RefreshParts> = {}) {
       sealer,
       providers: new ProviderClients(new SecretReader(), prefix),
       // Nobody is there.
+      refreshQueue: { send: () => Promise.reject(new Error('no token here is short-lived')) },
       sealedResultQueue: new Queue('http://127.0.0.1:1/queue'),
       settings,
       logger,

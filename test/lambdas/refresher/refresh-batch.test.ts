@@ -77,6 +77,7 @@ const settings: RefreshSettings = {
   callTimeoutMs: 5_000,
   maxInFlight: 100,
   retryDelaySeconds: 300,
+  shortLifetimeSeconds: 600,
   eventRelayHoldSeconds: 360,
   lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
@@ -102,6 +103,7 @@ function parts(
     providers: new ProviderClients(new SecretReader(), prefix),
     // Nobody is there.
     sealedResultQueue: new Queue('http://127.0.0.1:1/queue'),
+    refreshQueue: { send: () => Promise.reject(new Error('no token here is short-lived')) },
     logger: silentLogger(),
     metrics: new InvocationMetrics(),
     remainingMs: () => plenty,
