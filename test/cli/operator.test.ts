@@ -85,6 +85,7 @@ describe('status', () => {
     expect(document.queues).toEqual([
       { queue: 'refresh', visible: 0, inFlight: 0, deadLetters: 0 },
       { queue: 'threshold', visible: 0, inFlight: 0, deadLetters: 0 },
+      { queue: 'sealed', visible: 0, inFlight: 0, deadLetters: 0 },
     ]);
   });
 
