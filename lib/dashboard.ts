@@ -125,11 +125,16 @@ export class Dashboard extends Construct {
             waiting(thresholdQueue.deadLetters, 'threshold events'),
             waiting(sealedResultQueue.deadLetters, 'sealed results'),
           ]),
-          graph('Postgres away, and results that it did not take', [
-            metric(metricNames.databaseUnreachable, 'statements while it was away', Stats.SUM, Color.RED),
-            waiting(sealedResultQueue.queue, 'sealed results waiting'),
-            metric(metricNames.lost, 'results lost', Stats.SUM, Color.PURPLE),
-          ]),
+          graph(
+            'Postgres away, and results that it did not take',
+            [
+              metric(metricNames.databaseUnreachable, 'statements while it was away', Stats.SUM, Color.RED),
+              metric(metricNames.sealed, 'results sealed for later'),
+              metric(metricNames.collected, 'of these stored', Stats.SUM, Color.GREEN),
+              metric(metricNames.lost, 'results lost', Stats.SUM, Color.PURPLE),
+            ],
+            [waiting(sealedResultQueue.queue, 'sealed results waiting')],
+          ),
         ],
         [
           heading(

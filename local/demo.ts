@@ -6,6 +6,7 @@ import pg from 'pg';
 import { addressesOf, Client } from './demo/client.ts';
 import {
   eventsOnce,
+  type KilledEvent,
   killNotifierBetweenRowAndMail,
   leastPrivilege,
   nothingLeaks,
@@ -142,8 +143,9 @@ async function play(world: World, recorder: Recorder, old: OldPeople): Promise<v
   try {
     await settled(recorder, [
       stories.schemaApplied(world, recorder),
-      killNotifierBetweenRowAndMail(world, old.killed).then((killed) =>
+      killBoth(world, old.killed).then(([killed, copy]) =>
         settled(recorder, [
+          stories.sealedResult(world, recorder, copy),
           stories.refreshing(world, recorder),
           stories.invalidRefreshToken(world, recorder),
           stories.otherPermanentFailure(world, recorder),
@@ -163,6 +165,11 @@ async function play(world: World, recorder: Recorder, old: OldPeople): Promise<v
   await settled(recorder, [nothingLeaks(world, recorder)]);
   await settled(recorder, [operatorAnswered(world, recorder)]);
   await settled(recorder, [rollsBack(world, recorder)]);
+}
+
+/** One after the other, as each kills a function with all that it has in hands. */
+async function killBoth(world: World, told: Person): Promise<[KilledEvent, stories.SealedCopy]> {
+  return [await killNotifierBetweenRowAndMail(world, told), await stories.killRefresherWithResult(world)];
 }
 
 /** Waits for all. What a story rejects with stands in the recorder already, or leaves its checks unreached. */

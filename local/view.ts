@@ -115,6 +115,16 @@ export class View {
       case 'result void':
         this.#say('yellow', 'void', `${who}: the row had changed meanwhile (${entry.verdict})`);
         break;
+      case 'result sealed':
+        this.#say(
+          'yellow',
+          'sealed',
+          `${who}: Postgres did not take the new tokens; they wait sealed in their queue`,
+        );
+        break;
+      case 'sealed result stored':
+        this.#say('green', 'stored', `${who}: the new tokens that waited sealed`);
+        break;
       case 'notification':
         if (entry.written !== true) break;
         this.#totals.notifications += 1;

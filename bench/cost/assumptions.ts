@@ -58,6 +58,11 @@ const table = {
     why: 'where a maximum concurrency is set, Lambda does not reduce them',
   },
   pollSeconds: { value: 20, unit: 's for an empty receive', why: 'the longest poll there is' },
+  emptyReceiveMs: {
+    value: 1_000,
+    unit: 'ms for the question of a scan whether sealed results wait',
+    why: 'the time that it waits for one; claims go on meanwhile',
+  },
   platformLogBytes: {
     value: 350,
     unit: "bytes of Lambda's own three log lines per invocation",

@@ -108,7 +108,11 @@ export function estimate(load: Load, basis: Basis): Estimate {
   const emptyReceives = stack.eventSources * assumed.pollersPerQueue * (seconds / assumed.pollSeconds);
   const { sqs } = measured;
   const sqsRequests =
-    attempts * (sqs.sends + sqs.receives + sqs.deletes) + events * (1 + 1 + 1) + emptyReceives;
+    attempts * (sqs.sends + sqs.receives + sqs.deletes) +
+    events * (1 + 1 + 1) +
+    emptyReceives +
+    // Each scan asks once for sealed results; those are too few to reckon with.
+    scans;
 
   const successLines = basis.successLinesWritten ?? 1;
   const { refresher } = measured;
@@ -267,13 +271,14 @@ function billedMsOf(
   const { scanner, refresher, notifier, call } = measured;
   const cpu = (cpuMs: number, stage: Stage) => lambdaCpuMs(cpuMs, stack.memoryMb[stage], assumed);
   const thousands = perScan / 1000;
-  // The claims of the next thousand go on while the messages of the last are sent: the slower of the two counts.
+  // The claims of the next thousand go on while the messages of the last are sent, and while the sealed result queue is
+  // asked: the slowest counts.
   const sendMs = 1000 * measured.sqs.sends * (assumed.sqsMs / parallelSends);
   const scanMs =
     assumed.secretMs +
     measured.database.statementsPerIdleScan * assumed.statementMs +
     cpu(scanner.cpuMs.base, 'scanner') +
-    thousands * Math.max(sendMs, cpu(scanner.cpuMs.perUnit, 'scanner'));
+    Math.max(assumed.emptyReceiveMs, thousands * Math.max(sendMs, cpu(scanner.cpuMs.perUnit, 'scanner')));
 
   const cpuOfBatch = (messages: number) =>
     cpu(at(refresher.cpuMs, messages) + messages * assumed.newConnectionShare * call.tlsCpuMs, 'refresher');

@@ -28,6 +28,11 @@ before anything is deleted.
 A discarded refresh message does no harm: the next scan asks anew for whatever is due. A discarded
 threshold event stays in the outbox and is published again by itself, at the latest after a day.
 
+A sealed result is the only copy of a user's new tokens, and once it is gone only the user can
+reconnect. Replay it instead, also when its user has reconnected meanwhile: then it is void, and
+the replay lets its integration go on, which otherwise is held for 14 days. What has to go before
+its cause is mended goes into a file, with --save.
+
 Usage
   evergrant dlq discard --queue refresh|threshold|sealed
                         (--provider P | --malformed | --message ID | --all)
@@ -37,16 +42,17 @@ Examples
   evergrant dlq discard --queue refresh --malformed --save malformed.jsonl
   evergrant dlq discard --queue refresh --provider acme --dry-run
   evergrant dlq discard --queue threshold --all --yes
+  evergrant dlq discard --queue sealed --malformed --save not-ours.jsonl
 
 Options
   --queue refresh|threshold|sealed   the queue whose dead letters are meant
-  --provider P                only messages about this provider
-  --malformed                 only messages that no function can read
-  --message ID                only this message
-  --all                       everything
-  --save FILE                 keep the messages in this new file, one JSON document a line
-  --dry-run                   says what would be deleted, and changes nothing
-  --yes                       asks nothing
+  --provider P                       only messages about this provider
+  --malformed                        only messages that no function can read
+  --message ID                       only this message
+  --all                              everything
+  --save FILE                        keep the messages in this new file, one JSON document a line
+  --dry-run                          says what would be deleted, and changes nothing
+  --yes                              asks nothing
 
 Exit codes
   0 discarded   1 it did not work, or was interrupted
@@ -83,7 +89,10 @@ Exit codes
       const { matching, seen, unseen } = await search(parts);
       if (matching.length === 0) return nothingMatches(parts, seen, unseen);
       printGroups(output, matching);
-      const question = `Delete ${deadLettersText(matching.length)} of ${seen} seen in the ${name} dead-letter queue for good?`;
+      const grants = name === 'sealed' ? matching.filter(({ problem }) => problem === null).length : 0;
+      const warning =
+        grants === 0 ? '' : ` ${grants} may be the only copy of a user's grant, which a replay stores.`;
+      const question = `Delete ${deadLettersText(matching.length)} of ${seen} seen in the ${name} dead-letter queue for good?${warning}`;
       if (!(await output.confirm(question))) {
         output.line('Nothing was deleted.');
         output.document({ queue: name, matched: matching.length, taken: 0, seen, unseen });

@@ -16,7 +16,7 @@ export function listCommand(runtime: Runtime): Command {
   return {
     name: 'dlq list',
     summary: 'dead letters: how many, how old, of which providers, and why',
-    help: `Counts the dead letters of both queues and looks at some, to group them by provider and problem. A
+    help: `Counts the dead letters of all queues and looks at some, to group them by provider and problem. A
 look hides messages for the seconds that it takes and changes nothing. SQS counts approximately:
 "about" stands where that matters.
 
@@ -30,7 +30,7 @@ Examples
 
 Options
   --queue refresh|threshold|sealed   only this queue
-  --limit N                   look at so many at most (${defaultLimit}); 0 counts only
+  --limit N                          look at so many at most (${defaultLimit}); 0 counts only
 
 Exit codes
   0 it was looked   1 SQS could not be asked`,

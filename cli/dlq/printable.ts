@@ -8,15 +8,16 @@ const guid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 const moment = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:?\d\d)?)?$/;
 
 /** Fields of well-formed bodies. A body with others is printed like one of somebody else. */
-const ownFields = ['version', 'integrationId', 'eventId', 'provider'];
+const ownFields = ['version', 'integrationId', 'eventId', 'claim', 'provider', 'sealed'];
 
 /**
- * The body for an operator's eyes. Our own bodies are printed as they are. What somebody else sent may hold anything:
- * values under names that sound secret, and long runs of letters and digits that are neither an id nor a moment, are
- * replaced by their length, before the rest is cut.
+ * The body for an operator's eyes. Our own bodies are printed as they are, but for what is sealed, of which only the length
+ * is. What somebody else sent may hold anything: values under names that sound secret, and long runs of letters and digits
+ * that are neither an id nor a moment, are replaced by their length, before the rest is cut.
  */
 export function printableBody({ body, problem }: Pick<DeadLetter, 'body' | 'problem'>): string {
-  if (problem === null && hasOwnFieldsOnly(body)) return printable(body);
+  const own = problem === null ? ownBody(body) : null;
+  if (own !== null) return printable(own);
   const masked = maskSecrets(beginningOf(body));
   if (masked.length <= printedLength && body.length <= readLength) return printable(masked);
   return `${printable(masked.slice(0, printedLength))}… (${body.length} characters in all)`;
@@ -27,8 +28,12 @@ function beginningOf(body: string): string {
   return body.length <= readLength ? body : body.slice(0, readLength).replace(/[\w.~+/=%-]*$/, '');
 }
 
-function hasOwnFieldsOnly(body: string): boolean {
-  return Object.keys(JSON.parse(body) as object).every((name) => ownFields.includes(name));
+/** A body with our own fields only; of what is sealed its length. `null`: it has others. */
+function ownBody(body: string): string | null {
+  const document = JSON.parse(body) as { readonly sealed?: unknown };
+  if (!Object.keys(document).every((name) => ownFields.includes(name))) return null;
+  if (document.sealed === undefined) return body;
+  return JSON.stringify({ ...document, sealed: lengthOf(String(document.sealed)) });
 }
 
 /** Characters that steer a terminal become visible. */
@@ -57,7 +62,11 @@ function maskSecrets(text: string): string {
 }
 
 function hidden(value: string): string {
-  return value.startsWith('«') ? value : `«${value.length} characters»`;
+  return value.startsWith('«') ? value : lengthOf(value);
+}
+
+function lengthOf(value: string): string {
+  return `«${value.length} characters»`;
 }
 
 /** A duration as people say it, such as `3 h 12 min`. */

@@ -33,8 +33,9 @@ export function replayCommand(runtime: Runtime): Command {
   return {
     name: 'dlq replay',
     summary: 'sends dead letters back to their queue: all, or those of a provider',
-    help: `Replaying is always safe: a refresh message starts only a claim that a scan has opened, and a user
-is told of an event once. Mend the cause first, or they come back.
+    help: `Replaying is always safe: a refresh message starts only a claim that a scan has opened, a user is
+told of an event once, and a sealed result is stored only where its row still holds the token that
+it was obtained with. Mend the cause first, or they come back.
 
 Without --provider and --message SQS's own redrive moves everything. It goes on when this command
 is interrupted; \`dlq list\` shows how far it is, --cancel ends it. With one of them, or when
@@ -54,12 +55,12 @@ Examples
 
 Options
   --queue refresh|threshold|sealed   the queue whose dead letters are meant
-  --provider P                only messages about this provider
-  --message ID                only this message
-  --max-per-second N          so many at most, 1 to ${highestRate}; SQS chooses by default
-  --include-malformed         also messages that no function can read
-  --dry-run                   says what would be replayed, and changes nothing
-  --cancel                    ends the redrive that is under way; what was moved stays moved
+  --provider P                       only messages about this provider
+  --message ID                       only this message
+  --max-per-second N                 so many at most, 1 to ${highestRate}; SQS chooses by default
+  --include-malformed                also messages that no function can read
+  --dry-run                          says what would be replayed, and changes nothing
+  --cancel                           ends the redrive that is under way; what was moved stays moved
 
 Exit codes
   0 replayed   1 it did not work, or was interrupted

@@ -19,8 +19,8 @@ export function showCommand(runtime: Runtime): Command {
     name: 'dlq show',
     summary: 'dead letters in full: body, problem, provider, how often received',
     help: `Shows messages in full and leaves them where they are. A body that Evergrant did not write is
-shown up to 500 characters, without what looks like a token or a secret; \`dlq discard --save\`
-keeps bodies whole.
+shown up to 500 characters, without what looks like a token or a secret; of a sealed result only
+the length of what is sealed is shown. \`dlq discard --save\` keeps bodies whole.
 
 Usage
   evergrant dlq show [--queue refresh|threshold|sealed] [--provider P] [--malformed] [--message ID]
@@ -33,10 +33,10 @@ Examples
 
 Options
   --queue refresh|threshold|sealed   only this queue
-  --provider P                only messages about this provider
-  --malformed                 only messages that no function can read
-  --message ID                only this message
-  --limit N                   show so many of a queue at most (${defaultLimit})
+  --provider P                       only messages about this provider
+  --malformed                        only messages that no function can read
+  --message ID                       only this message
+  --limit N                          show so many of a queue at most (${defaultLimit})
 
 Exit codes
   0 shown   1 there is no such message, or SQS could not be asked`,

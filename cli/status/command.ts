@@ -13,9 +13,9 @@ export const statusCommand: Command = {
   name: 'status',
   summary: 'how it is: tokens, failing integrations, scans, queues',
   help: `Says in its first line whether the promises are kept: no connected integration has an expired
-token, no provider is out of order or held back, scans go on, no dead letters wait. Below it:
-health by provider, open circuits and held disconnections, the worst failing integrations, the last
-scan, the queues.
+token, no provider is out of order or held back, scans go on, no sealed results and no dead letters
+wait. Below it: health by provider, open circuits and held disconnections, the worst failing
+integrations, the last scan, the queues.
 
 Usage
   evergrant status [--stack NAME | --local] [--json]

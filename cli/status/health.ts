@@ -12,6 +12,8 @@ export interface Problem {
     | 'disconnections_held'
     | 'operator_fault'
     | 'scanner_silent'
+    | 'sealed_results_waiting'
+    | 'sealed_dead_letters'
     | 'dead_letters';
   /** Without a full stop: it becomes part of a sentence. */
   readonly message: string;
@@ -64,12 +66,34 @@ export function problemsOf(
         : 'no scan has ended well yet',
     });
   }
-  const deadLetters = sum(queues.map((queue) => queue.deadLetters));
+  problems.push(...sealedResultProblems(queues));
+  const deadLetters = sum(queues.map(({ queue, deadLetters }) => (queue === 'sealed' ? 0 : deadLetters)));
   if (deadLetters > 0) {
     problems.push({
       code: 'dead_letters',
       message: `${counted(deadLetters, 'dead letter')} ${deadLetters === 1 ? 'waits' : 'wait'}`,
     });
+  }
+  return problems;
+}
+
+/** Each may be the only copy of a grant. */
+function sealedResultProblems(queues: readonly QueueDepth[]): Problem[] {
+  const problems: Problem[] = [];
+  for (const { visible, inFlight, deadLetters } of queues.filter(({ queue }) => queue === 'sealed')) {
+    const waiting = visible + inFlight;
+    if (waiting > 0) {
+      problems.push({
+        code: 'sealed_results_waiting',
+        message: `${counted(waiting, 'result')} that Postgres did not take ${waiting === 1 ? 'waits' : 'wait'} sealed for a scan`,
+      });
+    }
+    if (deadLetters > 0) {
+      problems.push({
+        code: 'sealed_dead_letters',
+        message: `${counted(deadLetters, 'sealed result')} cannot be stored, and ${deadLetters === 1 ? 'its integration is' : 'their integrations are'} held until a replay (evergrant dlq list --queue sealed)`,
+      });
+    }
   }
   return problems;
 }

@@ -20,8 +20,12 @@ export interface Addresses {
     readonly refreshDeadLetters: string;
     readonly threshold: string;
     readonly thresholdDeadLetters: string;
+    readonly sealedResults: string;
+    readonly sealedResultDeadLetters: string;
   };
-  readonly functionNames: Readonly<Record<'scanner' | 'notifier' | 'migrator' | 'operator', string>>;
+  readonly functionNames: Readonly<
+    Record<'scanner' | 'refresher' | 'notifier' | 'migrator' | 'operator', string>
+  >;
   readonly tokenKeySecret: string;
   readonly logFile: string;
 }
@@ -41,9 +45,12 @@ export function addressesOf({ cloud, databaseUrl, logFile, queueIds, functionId 
       refreshDeadLetters: queueUrl(queueIds.refreshDeadLetters),
       threshold: queueUrl(queueIds.threshold),
       thresholdDeadLetters: queueUrl(queueIds.thresholdDeadLetters),
+      sealedResults: queueUrl(queueIds.sealedResults),
+      sealedResultDeadLetters: queueUrl(queueIds.sealedResultDeadLetters),
     },
     functionNames: {
       scanner: functionName('scanner'),
+      refresher: functionName('refresher'),
       notifier: functionName('notifier'),
       migrator: functionName('migrator'),
       operator: functionName('operator'),
@@ -75,6 +82,17 @@ export class Client {
 
   async sql<Row extends pg.QueryResultRow>(statement: string, parameters: unknown[] = []): Promise<Row[]> {
     return (await this.#pool.query<Row>(statement, parameters)).rows;
+  }
+
+  /** Locks one integration as a transaction of the product does, until the returned function ends it. */
+  async lockIntegration(id: string): Promise<() => Promise<void>> {
+    const session = await this.#pool.connect();
+    await session.query('BEGIN');
+    await session.query('SELECT FROM integrations WHERE id = $1 FOR UPDATE', [id]);
+    return async () => {
+      await session.query('ROLLBACK');
+      session.release();
+    };
   }
 
   async send(queueUrl: string, body: string): Promise<void> {

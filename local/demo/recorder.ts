@@ -18,6 +18,7 @@ export const checkNames = [
   'schema-applied',
   'refreshed-before-expiry',
   'rotation-stored',
+  'sealed-result-kept',
   'first-failure-silent',
   'second-failure-warns',
   'third-failure-disconnects',

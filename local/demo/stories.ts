@@ -105,6 +105,71 @@ export async function refreshing(world: World, recorder: Recorder): Promise<void
   });
 }
 
+/** A rotated token of which the queue has the only copy that is left. */
+export interface SealedCopy {
+  readonly person: Person;
+  /** The message. */
+  readonly body: string;
+}
+
+/**
+ * Kills the refresher with a rotated token that Postgres did not take, as a transaction of the product holds the row. Runs
+ * before anybody else's call is under way.
+ */
+export async function killRefresherWithResult(world: World): Promise<SealedCopy> {
+  const { client } = world;
+  const person = await world.person('sally');
+  await world.fault(person, { delayMs: 3_000, times: 1 });
+  await world.age(person);
+  await world.seen(person, 'an attempt under way', (row) => row.last_refresh_attempt !== null);
+  const endTransaction = await client.lockIntegration(person.integrationId);
+  try {
+    const body = await eventually('a copy in the sealed result queue', async () => {
+      const [message] = await client.peek(client.addresses.queueUrls.sealedResults);
+      return message ?? null;
+    });
+    await client.killFunction(client.addresses.functionNames.refresher);
+    return { person, body };
+  } finally {
+    await endTransaction();
+  }
+}
+
+export async function sealedResult(
+  world: World,
+  recorder: Recorder,
+  { person, body }: SealedCopy,
+): Promise<void> {
+  await recorder.check('sealed-result-kept', async ({ note, require }) => {
+    const { sealed, ...rest } = JSON.parse(body) as { sealed: string };
+    note(
+      `the row was locked when the provider answered: the queue got ${JSON.stringify(rest)} and ${sealed.length} characters of JWE`,
+    );
+    note('then the refresher was killed, and nobody else had the new token');
+    const row = await world.seen(person, 'the copy stored', (r) => r.last_refresh_success !== null);
+    require(Number(row.refresh_claim) === 1, 'the row was claimed before the copy was stored');
+    const [accessToken = '', refreshToken = ''] = await Promise.all(
+      [row.access_token, row.refresh_token].map((token) => world.client.openToken(token)),
+    );
+    require(![accessToken, refreshToken].some((token) => body.includes(token)), 'the message shows a token');
+    const usable = await checkAccessToken(person.provider.provider.userinfoEndpoint, accessToken);
+    require(usable.works, 'the access token that was stored does not work');
+    note('when the transaction had ended, a scan stored it before the row was claimed again: it works');
+    await world.age(person);
+    await world.seen(
+      person,
+      'its next refresh',
+      (r) => r.last_refresh_success?.getTime() !== row.last_refresh_success?.getTime(),
+    );
+    const calls = await world.calls(person);
+    for (const call of calls)
+      note(`call ${call.sequence}: used ${call.refreshTokenFingerprint}, got ${call.rotatedTo}`);
+    require(calls.length === 2 &&
+      calls.every(({ reuse, status }) => !reuse && status === 200), 'the provider saw something else');
+    note('the provider saw no reuse');
+  });
+}
+
 export async function invalidRefreshToken(world: World, recorder: Recorder): Promise<void> {
   const [garbage, damaged] = await Promise.all([world.person('garbage'), world.person('damaged')]);
   // The first refresh seals the token; then one character of its ciphertext is turned.
@@ -453,18 +518,28 @@ export async function reconnectWins(world: World, recorder: Recorder): Promise<v
 export async function poison(world: World, recorder: Recorder): Promise<void> {
   const good = await Promise.all(['pia', 'pim', 'pom'].map((name) => world.person(name)));
   await recorder.check('poison-isolated', async ({ note, require }) => {
-    const { refresh, refreshDeadLetters, threshold, thresholdDeadLetters } = world.client.addresses.queueUrls;
+    const {
+      refresh,
+      refreshDeadLetters,
+      threshold,
+      thresholdDeadLetters,
+      sealedResults,
+      sealedResultDeadLetters,
+    } = world.client.addresses.queueUrls;
     const body = '{"version": 1, "integrationId": "not-an-id", "note": "poison ☠"}';
     const event = '{"version": 1, "eventId": "not-an-id", "note": "poison ☠"}';
+    const result = '{"version": 1, "integrationId": "not-an-id", "sealed": "poison ☠"}';
     await world.age(...good);
     await world.client.send(refresh, body);
     await world.client.send(threshold, event);
+    await world.client.send(sealedResults, result);
     for (const person of good)
       await world.seen(person, 'a success', (row) => row.last_refresh_success !== null);
     note('three good messages beside it: all refreshed');
     for (const [queue, letter] of [
       [refreshDeadLetters, body],
       [thresholdDeadLetters, event],
+      [sealedResultDeadLetters, result],
     ] as const) {
       const dead = await eventually('the dead letter', async () => {
         const bodies = await world.client.peek(queue);

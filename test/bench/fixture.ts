@@ -69,6 +69,7 @@ export const plain: Assumptions = {
   deadGrantShare: 0,
   pollersPerQueue: 5,
   pollSeconds: 20,
+  emptyReceiveMs: 0,
   platformLogBytes: 0,
   logLineOverheadBytes: 0,
   longerTokenBytes: 0,

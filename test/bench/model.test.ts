@@ -42,9 +42,15 @@ describe('120,000 integrations an hour, by hand', () => {
     expect(it120.workOffSeconds).toBeCloseTo((100 * 0.62) / 10, 9);
   });
 
-  it('SQS: three tenths of a request for a refresh, and the empty polls of two queues', () => {
+  it('a scan lasts for as long as it asks for sealed results, if that is the longest', () => {
+    const asking = { ...basis, assumptions: { ...plain, emptyReceiveMs: 1_000 } };
+    expect(estimate(load(0), asking).billedMs.scanner).toBeCloseTo(2 * 10 + 1_000, 9);
+    expect(estimate(load(120_000), asking).billedMs.scanner).toBeCloseTo(it120.billedMs.scanner, 9);
+  });
+
+  it('SQS: three tenths of a request for a refresh, the empty polls of two queues, and one question in a scan', () => {
     const polls = 2 * 5 * ((720 * 3600) / 20);
-    expect(quantity(it120, 'SQS: requests')).toBeCloseTo(86_400_000 * 0.3 + polls, 3);
+    expect(quantity(it120, 'SQS: requests')).toBeCloseTo(86_400_000 * 0.3 + polls + 8_640, 3);
   });
 
   it('logs, metrics and secrets', () => {

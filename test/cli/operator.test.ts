@@ -4,7 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import type { QueueDepth } from '../../cli/queue-depths.ts';
 import type { Problem } from '../../cli/status/health.ts';
 import type { Check, HistoryReport, StatusReport } from '../../lambdas/operator/reports.ts';
+import { sealResult } from '../../lambdas/sealed-result.ts';
 import { parseTokenKeys } from '../../lambdas/sealing/token-keys.ts';
+import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
 import { browseTo } from '../../local/provider/connect.ts';
 import {
   type CliSystem,
@@ -45,15 +47,19 @@ async function refreshed(account: string): Promise<string> {
   return id;
 }
 
+type QueueId = keyof CliSystem['system']['queueIds'];
+
 /** Puts a message where SQS puts those that failed too often. */
-async function addDeadLetter(body: string, group: string): Promise<void> {
+const addDeadLetter = (body: string, group: string) => send('refreshDeadLetters', body, group);
+
+async function send(queue: QueueId, body: string, group: string): Promise<void> {
   const { cloud, queueIds } = cli.system;
   const sqs = new SQSClient({
     endpoint: cloud.endpoints.sqs,
     region: 'us-east-1',
     credentials: { accessKeyId: 'LOCAL', secretAccessKey: 'local' },
   });
-  const { url } = cloud.queues[queueIds.refreshDeadLetters]!;
+  const { url } = cloud.queues[queueIds[queue]]!;
   await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: body, MessageGroupId: group }));
   sqs.destroy();
 }
@@ -85,6 +91,7 @@ describe('status', () => {
     expect(document.queues).toEqual([
       { queue: 'refresh', visible: 0, inFlight: 0, deadLetters: 0 },
       { queue: 'threshold', visible: 0, inFlight: 0, deadLetters: 0 },
+      { queue: 'sealed', visible: 0, inFlight: 0, deadLetters: 0 },
     ]);
   });
 
@@ -364,6 +371,103 @@ test('dead letters: seen by status, listed, replayed by provider, the malformed 
   await expect
     .poll(left, { timeout: 20_000 })
     .toEqual({ queue: 'refresh', visible: 0, inFlight: 0, deadLetters: 0 });
+});
+
+describe('a sealed result that no key opens', () => {
+  const lostKey = 'cd'.repeat(32);
+
+  /** As if a refresher had died with it; it was sealed with a key that has left the secret since. */
+  async function sealWithLostKey(id: string): Promise<void> {
+    const [row] = await cli.database.sql<{ refresh_token: string; refresh_claim: string }>(
+      `UPDATE integrations SET refresh_started_at = now(), refresh_held_until = now() WHERE id = $1
+       RETURNING refresh_token, refresh_claim`,
+      [id],
+    );
+    const result = {
+      id,
+      usedToken: row!.refresh_token,
+      claim: row!.refresh_claim,
+      accessToken: 'canary-access-token',
+      refreshToken: 'canary-refresh-token',
+      expiresInSeconds: 3_600,
+      refreshTokenExpiresInSeconds: null,
+      authorizationLifetimeSeconds: null,
+      scope: null,
+      kept: {},
+      providerName: 'Acme Calendar',
+    };
+    const sealer = await TokenSealer.fromSecret(JSON.stringify({ current: lostKey }));
+    const message = await sealResult(sealer, result, 'acme-calendar');
+    await send('sealedResults', JSON.stringify(message), 'acme-calendar');
+  }
+
+  const rowOf = async (id: string) => {
+    const [row] = await cli.database.sql<{
+      access_token: string;
+      held_days: number | null;
+      open_end: boolean;
+    }>(
+      `SELECT access_token, extract(epoch FROM refresh_held_until - now())::float8 / 86400 AS held_days,
+              refresh_started_at IS NOT NULL AS open_end
+       FROM integrations WHERE id = $1`,
+      [id],
+    );
+    return row!;
+  };
+
+  test('is a dead letter that holds its row, until the key is back and it is replayed', async () => {
+    const id = await refreshed('ada@acme-flows.example');
+    await sealWithLostKey(id);
+    expect((await run('scan')).code).toBe(0);
+
+    const status = await run('status');
+    expect(status.code).toBe(3);
+    expect(status.stdout).toMatch(
+      /^One thing is not well: 1 sealed result cannot be stored, and its integration is held until a replay \(evergrant dlq list --queue sealed\)\.\n/,
+    );
+    expect((await rowOf(id)).held_days).toBeCloseTo(14, 1);
+    const show = await run('dlq', 'show', '--queue', 'sealed');
+    expect(show.stdout).toMatch(new RegExp(`integration ${id}\n  body .*"sealed":"«\\d+ characters»"`));
+
+    const { cloud } = cli.system;
+    const secret = cloud.getSecret('evergrant/local/token-key') ?? '';
+    const { current } = JSON.parse(secret) as { current: string };
+    cloud.putSecret('evergrant/local/token-key', { current, previous: [lostKey] });
+    try {
+      const replay = await run('dlq', 'replay', '--queue', 'sealed');
+      expect({ code: replay.code, stderr: replay.stderr }).toMatchObject({ code: 0 });
+      expect((await run('scan')).code).toBe(0);
+      expect(await rowOf(id)).toEqual({
+        access_token: 'canary-access-token',
+        held_days: null,
+        open_end: false,
+      });
+    } finally {
+      cloud.putSecret('evergrant/local/token-key', secret);
+    }
+    expect((await run('status')).code).toBe(0);
+  });
+
+  test('is void when its user has reconnected, and a replay lets the row go on', async () => {
+    const id = await refreshed('grace@acme-flows.example');
+    await sealWithLostKey(id);
+    expect((await run('scan')).code).toBe(0);
+    await cli.database.sql(
+      `UPDATE integrations SET access_token = 'fresh-access-token', refresh_token = 'fresh-refresh-token' WHERE id = $1`,
+      [id],
+    );
+    const { cloud } = cli.system;
+    const secret = cloud.getSecret('evergrant/local/token-key') ?? '';
+    const { current } = JSON.parse(secret) as { current: string };
+    cloud.putSecret('evergrant/local/token-key', { current, previous: [lostKey] });
+    try {
+      expect((await run('dlq', 'replay', '--queue', 'sealed')).code).toBe(0);
+      expect((await run('scan')).code).toBe(0);
+    } finally {
+      cloud.putSecret('evergrant/local/token-key', secret);
+    }
+    expect(await rowOf(id)).toEqual({ access_token: 'fresh-access-token', held_days: null, open_end: false });
+  });
 });
 
 test('verify finds the local system well', async () => {

@@ -15,9 +15,10 @@ import { at, heldDisconnections, integration, now, openCircuit, provider, status
 
 const plain = (_: string, text: string) => text;
 
-const queues = (deadLetters = 0): QueueDepth[] => [
+const queues = (deadLetters = 0, sealed: Partial<QueueDepth> = {}): QueueDepth[] => [
   { queue: 'refresh', visible: 0, inFlight: 3, deadLetters },
   { queue: 'threshold', visible: 0, inFlight: 0, deadLetters: 0 },
+  { queue: 'sealed', visible: 0, inFlight: 0, deadLetters: 0, ...sealed },
 ];
 
 function status(report: StatusReport, depths = queues()): { problems: string[]; text: string } {
@@ -51,6 +52,35 @@ describe('status', () => {
       '3 things are not well: 3 connected integrations have an expired token; the last scan was 15 min ago, and they should be 5 min apart; 4 dead letters wait.',
     );
     expect(text).toContain('evergrant dlq list');
+  });
+
+  test.each([
+    [
+      { visible: 2, inFlight: 1 },
+      ['sealed_results_waiting'],
+      'One thing is not well: 3 results that Postgres did not take wait sealed for a scan.',
+    ],
+    [
+      { visible: 1 },
+      ['sealed_results_waiting'],
+      'One thing is not well: 1 result that Postgres did not take waits sealed for a scan.',
+    ],
+    [
+      { deadLetters: 1 },
+      ['sealed_dead_letters'],
+      'One thing is not well: 1 sealed result cannot be stored, and its integration is held until a replay (evergrant dlq list --queue sealed).',
+    ],
+  ])('new tokens that are not stored are not well: %j', (sealed, codes, first) => {
+    const { problems, text } = status(statusReport(), queues(0, sealed));
+    expect(problems).toEqual(codes);
+    expect(text.split('\n')[0]).toBe(first);
+  });
+
+  test('sealed results and other dead letters are told apart, and all queues stand in one table', () => {
+    const { problems, text } = status(statusReport(), queues(4, { visible: 7, deadLetters: 2 }));
+    expect(problems).toEqual(['sealed_results_waiting', 'sealed_dead_letters', 'dead_letters']);
+    expect(text.split('\n')[0]).toMatch(/2 sealed results cannot be stored, .*; 4 dead letters wait\.$/);
+    expect(text).toMatch(/\nsealed results +7 +0 +2\n/);
   });
 
   test('attempts that end by our own fault are not well, before any token expires', () => {

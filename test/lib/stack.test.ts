@@ -54,10 +54,17 @@ function functionOf(stage: (typeof stages)[number]): [id: string, resource: Reso
 const variablesOf = (stage: (typeof stages)[number]): Record<string, unknown> =>
   functionOf(stage)[1].Properties.Environment.Variables;
 
+/** A queue that feeds or is polled, by the id of its construct. */
+const queueOf = (construct: string): Resource => {
+  const found = ofType('AWS::SQS::Queue').filter(([id]) => id.startsWith(`${construct}Queue`));
+  expect(found).toHaveLength(1);
+  return found[0]![1];
+};
+
 describe('queues', () => {
   it('are encrypted and take TLS only', () => {
     const queues = ofType('AWS::SQS::Queue');
-    expect(queues).toHaveLength(4);
+    expect(queues).toHaveLength(6);
     for (const [id, { Properties }] of queues) {
       // Absent means encrypted by SQS (the service's default); it may never be switched off.
       expect(Properties.SqsManagedSseEnabled ?? true).toBe(true);
@@ -85,7 +92,7 @@ describe('queues', () => {
       expect(Properties.RedrivePolicy.maxReceiveCount).toBeGreaterThanOrEqual(5);
       deadLetterIds.push(Properties.RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]);
     }
-    expect(new Set(deadLetterIds).size).toBe(2);
+    expect(new Set(deadLetterIds).size).toBe(3);
     for (const id of deadLetterIds) {
       expect(resources[id]!.Properties).toMatchObject({ MessageRetentionPeriod: 14 * 86_400 });
       expect(resources[id]!.Properties).not.toHaveProperty('RedrivePolicy');
@@ -99,6 +106,18 @@ describe('queues', () => {
         Properties.RedrivePolicy.maxReceiveCount * Properties.VisibilityTimeout,
       );
     }
+  });
+
+  it('keep sealed results as long as SQS can, and bear a row that is locked in many scans', () => {
+    const { MessageRetentionPeriod, VisibilityTimeout, RedrivePolicy } = queueOf('SealedResult').Properties;
+    expect(MessageRetentionPeriod).toBe(14 * 86_400);
+    expect(VisibilityTimeout).toBe(timing.sealedResultVisibility);
+    expect(variablesOf('scanner')).toMatchObject({
+      [scannerEnv.sealedResultVisibilitySeconds]: String(VisibilityTimeout),
+      [scannerEnv.sealedResultRetentionSeconds]: String(MessageRetentionPeriod),
+    });
+    // Each scan receives once what a product's transaction keeps from its row: five hours, with one every five minutes.
+    expect(RedrivePolicy.maxReceiveCount).toBeGreaterThanOrEqual(60);
   });
 
   it('feed functions with partial batch responses and bounded concurrency', () => {
@@ -276,14 +295,10 @@ describe('roles', () => {
     const always = ['logs:CreateLogStream', 'logs:PutLogEvents'];
     const read = ['secretsmanager:GetSecretValue'];
     const send = ['sqs:SendMessage'];
-    const consume = [
-      'sqs:ChangeMessageVisibility',
-      'sqs:DeleteMessage',
-      'sqs:GetQueueAttributes',
-      'sqs:ReceiveMessage',
-    ];
+    const poll = ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'];
+    const consume = [...poll, 'sqs:GetQueueAttributes'];
     const expected = {
-      scanner: [...always, ...read, ...send],
+      scanner: [...always, ...read, ...send, ...poll],
       refresher: [...always, ...read, ...send, ...consume],
       notifier: [...always, ...read, ...consume, 'ses:SendEmail'],
       migrator: [...always, ...read],
@@ -294,13 +309,29 @@ describe('roles', () => {
     }
   });
 
-  it('let only the refresher, and the operator function to check them, read the token key and the providers’ secrets', () => {
+  it('let the scanner receive and delete nothing but sealed results, and the refresher send them', () => {
+    const queuesOf = (stage: (typeof stages)[number], action: string) =>
+      statementsOf(stage)
+        .filter(({ Action }) => [Action].flat().includes(action))
+        .flatMap(({ Resource }) => [Resource].flat() as { 'Fn::GetAtt': [string, string] }[])
+        .map((arn) => arn['Fn::GetAtt'][0].replace(/Queue\w*$/, ''));
+    for (const action of ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility']) {
+      expect(queuesOf('scanner', action), action).toEqual(['SealedResult']);
+    }
+    expect(queuesOf('scanner', 'sqs:SendMessage').toSorted()).toEqual(['Refresh', 'Threshold']);
+    expect(queuesOf('refresher', 'sqs:SendMessage').toSorted()).toEqual(['SealedResult', 'Threshold']);
+    for (const action of ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility']) {
+      expect(queuesOf('refresher', action), action).toEqual(['Refresh']);
+    }
+  });
+
+  it('let who opens tokens read the token key, and who calls providers or checks them the providers’ secrets', () => {
     const [[tokenKeyId] = ['']] = ofType('AWS::SecretsManager::Secret');
     for (const stage of stages) {
       const resourcesText = JSON.stringify(statementsOf(stage).map(({ Resource }) => Resource));
-      const mayRead = stage === 'refresher' || stage === 'operator';
-      expect(resourcesText.includes(tokenKeyId), stage).toBe(mayRead);
-      expect(resourcesText.includes('/providers/'), stage).toBe(mayRead);
+      const callsOrChecks = stage === 'refresher' || stage === 'operator';
+      expect(resourcesText.includes(tokenKeyId), stage).toBe(callsOrChecks || stage === 'scanner');
+      expect(resourcesText.includes('/providers/'), stage).toBe(callsOrChecks);
     }
   });
 

@@ -13,6 +13,7 @@ import {
   many,
   refresh,
   run,
+  sealed,
   startTestQueues,
   type TestQueues,
   type TestStack,
@@ -103,6 +104,19 @@ describe('with --save', () => {
     expect((await stack.contents('refresh', 'source')).all).toEqual([message.body]);
   });
 
+  it('keeps a sealed result whole, of which nothing is printed but its length', async () => {
+    const message = sealed('google');
+    await stack.send('sealed', [message, message]);
+    const file = path.join(folder, 'sealed.jsonl');
+    expect((await discard(`--queue sealed --all --yes --save ${file}`)).exitCode).toBe(0);
+    const saved = (await readFile(file, 'utf8')).trimEnd().split('\n');
+    expect(saved.map((line) => JSON.parse(line).body)).toEqual([message.body, message.body]);
+    await stack.send('sealed', [message]);
+    const { text } = await discard('--queue sealed --all --yes');
+    expect(text).toContain('«5000 characters»');
+    expect(text).not.toContain('canary');
+  });
+
   it('touches no file that is there, and deletes nothing then', async () => {
     const file = path.join(folder, 'there');
     await writeFile(file, 'precious');
@@ -183,6 +197,20 @@ describe('without --yes', () => {
         },
       };
     }
+  });
+
+  it('says of sealed results what they are, and deletes none without a yes', async () => {
+    const results = many(2, () => sealed('google'));
+    await stack.send('sealed', [...results, malformed()]);
+    const whole = await discard('--queue sealed --all', { confirm: false });
+    expect(whole.questions).toEqual([
+      "Delete 3 dead letters of 3 seen in the sealed dead-letter queue for good? 2 may be the only copy of a user's grant, which a replay stores.",
+    ]);
+    const others = await discard('--queue sealed --malformed', { confirm: true });
+    expect(others.questions).toEqual([
+      'Delete 1 dead letter of 3 seen in the sealed dead-letter queue for good?',
+    ]);
+    expect(await stack.contents('sealed')).toEqual({ all: bodies(results), hidden: 0 });
   });
 
   it('asks nothing when there is nothing to delete', async () => {

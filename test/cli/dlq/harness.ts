@@ -44,7 +44,7 @@ export function createClient(endpoint: string, onCall: (call: Call) => void = ()
   return client;
 }
 
-/** Two queues with a dead-letter queue each, as in the stack. */
+/** Three queues with a dead-letter queue each, as in the stack. */
 export interface TestStack {
   readonly outputs: Record<string, string>;
   target(onCall?: (call: Call) => void): Target;
@@ -284,6 +284,18 @@ export const refresh = (provider?: string, integrationId: string = randomUUID())
 export const event = (provider?: string, eventId: string = randomUUID()): TestMessage => ({
   body: JSON.stringify({ version: 1, eventId, ...(provider !== undefined && { provider }) }),
   groupId: 'relay',
+});
+
+/** As a refresher sends it; what is sealed is only as long as a JWE. */
+export const sealed = (provider: string, integrationId: string = randomUUID()): TestMessage => ({
+  body: JSON.stringify({
+    version: 1,
+    integrationId,
+    claim: '7',
+    provider,
+    sealed: `canary${'x'.repeat(4_994)}`,
+  }),
+  groupId: provider,
 });
 
 export const malformed = (groupId?: string): TestMessage => ({

@@ -10,6 +10,7 @@ import {
   many,
   refresh,
   run,
+  sealed,
   startTestQueues,
   type TestMessage,
   type TestQueues,
@@ -35,7 +36,7 @@ async function expectUntouched(messages: readonly TestMessage[]): Promise<void> 
 }
 
 describe('dlq list', () => {
-  it('says of both queues how many there are, and of what kind', async () => {
+  it('says of each queue how many there are, and of what kind', async () => {
     const refreshes = [
       ...many(120, () => refresh('google')),
       ...many(31, () => refresh('slack')),
@@ -45,9 +46,10 @@ describe('dlq list', () => {
     ];
     await stack.send('refresh', refreshes);
     await stack.send('threshold', [event('google'), event()]);
+    await stack.send('sealed', [sealed('google'), malformed()]);
     const { exitCode, document } = await list('--json');
     expect(exitCode).toBe(0);
-    const [first, second] = document.queues;
+    const [first, second, third] = document.queues;
     expect(first).toMatchObject({
       queue: 'refresh',
       url: stack.outputs.RefreshDeadLetterQueueUrl,
@@ -69,6 +71,15 @@ describe('dlq list', () => {
       { provider: null, problem: null, count: 1 },
       { provider: 'google', problem: null, count: 1 },
     ]);
+    expect(third).toMatchObject({
+      queue: 'sealed',
+      url: stack.outputs.SealedResultDeadLetterQueueUrl,
+      visible: 2,
+      groups: expect.arrayContaining([
+        expect.objectContaining({ provider: 'google', problem: null, count: 1 }),
+        expect.objectContaining({ provider: null, problem: 'the body is not JSON', count: 1 }),
+      ]),
+    });
     await expectUntouched(refreshes);
   });
 
@@ -82,6 +93,7 @@ describe('dlq list', () => {
         /^ {3}1 {2}of an unknown provider {2}malformed: the body is not JSON {2}oldest \d s$/,
       ),
       'threshold: no dead letters',
+      'sealed: no dead letters',
     ]);
   });
 
@@ -122,7 +134,7 @@ describe('dlq list', () => {
       stack.target(({ action }) => calls.push(action)),
       '--limit 0',
     );
-    expect(text).toBe('refresh: 9 dead letters\nthreshold: no dead letters');
+    expect(text).toBe('refresh: 9 dead letters\nthreshold: no dead letters\nsealed: no dead letters');
     expect(calls).not.toContain('ReceiveMessage');
   });
 
@@ -206,6 +218,22 @@ describe('dlq show', () => {
       name: 'CliError',
       code: 'message_not_found',
     });
+  });
+
+  it('shows of a sealed result whose it is, and how long what is sealed is', async () => {
+    const integrationId = randomUUID();
+    const message = sealed('google', integrationId);
+    await stack.send('sealed', [message]);
+    const { text, document } = await show('--queue sealed');
+    expect(document).toBeUndefined();
+    expect(text).toContain(`  provider    google\n  group       google\n  integration ${integrationId}\n`);
+    expect(text).toContain(
+      `  body        {"version":1,"integrationId":"${integrationId}","claim":"7","provider":"google","sealed":"«5000 characters»"}\n`,
+    );
+    const json = JSON.stringify((await show('--json')).document);
+    expect(json).toContain('«5000 characters»');
+    expect(text + json).not.toContain('canary');
+    expect(await stack.contents('sealed')).toEqual({ all: [message.body], hidden: 0 });
   });
 
   it('shows nothing secret of what somebody else sent', async () => {
