@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -16,10 +15,15 @@ import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { createSqsCaller } from '../../local/cloud/sqs-client.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import {
+  failedOf,
+  invocationContext,
+  loadStage,
+  type Stage,
+  sqsEvent,
+  stageEnvironments,
+} from '../support/stages.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../support/token-endpoint.ts';
-
-type Stage = 'scanner' | 'refresher' | 'notifier' | 'migrator' | 'operator';
-type Handler = (event: unknown, context: Context) => Promise<unknown>;
 
 let db: TestDatabase;
 let sqs: Awaited<ReturnType<typeof startFauxqs>>;
@@ -71,90 +75,12 @@ afterAll(async () => {
 
 const queueUrl = (name: string) => `http://127.0.0.1:${sqs.port}/000000000000/${name}`;
 
-const environments = (): Record<Stage, Record<string, string>> => ({
-  scanner: {
-    [databaseEnv.source]: 'database',
-    [scannerEnv.refreshQueueUrl]: queueUrl('refresh'),
-    [scannerEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [scannerEnv.refreshWindowSeconds]: '600',
-    [scannerEnv.claimHoldSeconds]: '270',
-    [scannerEnv.eventRelayHoldSeconds]: '360',
-    [scannerEnv.lapseWarningSeconds]: '604800',
-    [scannerEnv.successWindowSeconds]: '1800',
-    [scannerEnv.circuitCooldownSeconds]: '150',
-    [scannerEnv.pacedSpreadSeconds]: '240',
-  },
-  refresher: {
-    [databaseEnv.source]: 'database',
-    [refresherEnv.tokenKeySecretId]: 'token-key',
-    [refresherEnv.tokensAtRest]: 'sealed',
-    [refresherEnv.providerSecretPrefix]: 'providers/',
-    [refresherEnv.refreshQueueUrl]: queueUrl('refresh'),
-    [refresherEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [refresherEnv.attemptHoldSeconds]: '45',
-    [refresherEnv.callTimeoutMs]: '5000',
-    [refresherEnv.maxInFlight]: '100',
-    [refresherEnv.retryDelaySeconds]: '300',
-    [refresherEnv.eventRelayHoldSeconds]: '360',
-    [refresherEnv.lapseWarningSeconds]: '604800',
-    [refresherEnv.warningThreshold]: '2',
-    [refresherEnv.disconnectThreshold]: '3',
-    [refresherEnv.rateLimitThreshold]: '5',
-    [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
-    [refresherEnv.circuitWindowSeconds]: '300',
-    [refresherEnv.circuitCooldownSeconds]: '150',
-    [refresherEnv.massRefusalWindowSeconds]: '900',
-    [refresherEnv.failureMemorySeconds]: '2100',
-    [refresherEnv.disconnectionHoldSeconds]: '43200',
-  },
-  notifier: {
-    [databaseEnv.source]: 'database',
-    [notifierEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [notifierEnv.senderEmail]: 'product@example.com',
-    [notifierEnv.configurationSet]: 'evergrant-test',
-    [notifierEnv.productName]: 'Acme Flows',
-    [notifierEnv.appBaseUrl]: 'https://app.example.com',
-    [notifierEnv.reconnectPath]: '/integrations?reconnect={integrationId}',
-    [notifierEnv.emailHoldSeconds]: '35',
-  },
-  migrator: { [databaseEnv.source]: 'database', LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
-  operator: {
-    [databaseEnv.source]: 'database',
-    [operatorEnv.tokenKeySecretId]: 'token-key',
-    [operatorEnv.providerSecretPrefix]: 'providers/',
-    [operatorEnv.refreshWindowSeconds]: '600',
-    [operatorEnv.scanIntervalSeconds]: '300',
-    [operatorEnv.attemptHoldSeconds]: '45',
-    [operatorEnv.senderEmail]: 'product@example.com',
-    LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..`,
-  },
-});
+const environments = () => stageEnvironments(queueUrl);
 
-/** Loads a function as Lambda does: its module with its environment and no other. */
-async function load(stage: Stage, changes: Record<string, string | undefined> = {}): Promise<Handler> {
-  const names = Object.values(environments()).flatMap((environment) => Object.keys(environment));
-  for (const name of names) vi.stubEnv(name, undefined);
-  const environment: Record<string, string | undefined> = { ...environments()[stage], ...changes };
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
-  vi.resetModules();
-  const module = (await import(`../../lambdas/${stage}/handler.ts`)) as { handler: Handler };
-  return module.handler;
-}
+const load = (stage: Stage, changes: Record<string, string | undefined> = {}) =>
+  loadStage(stage, environments(), changes);
 
-const context = (remainingMs = 60_000) =>
-  ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context;
-
-function sqsEvent(...bodies: (string | object)[]): SQSEvent {
-  const records = bodies.map((body, index) => ({
-    messageId: `message-${index}`,
-    receiptHandle: `handle-${index}`,
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  }));
-  return { Records: records } as unknown as SQSEvent;
-}
-
-const failedOf = (response: unknown) =>
-  (response as SQSBatchResponse).batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
+const context = invocationContext;
 
 const bodiesOn = (queue: string) =>
   (sqs.inspectQueue(queue)?.messages.ready ?? []).map(
