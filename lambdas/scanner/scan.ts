@@ -1,4 +1,10 @@
-import { metricNames, type RefreshMessage, relayGroupId, type ThresholdEventMessage } from '../contract.ts';
+import {
+  messageProvider,
+  metricNames,
+  type RefreshMessage,
+  relayGroupId,
+  type ThresholdEventMessage,
+} from '../contract.ts';
 import { before } from '../deadline.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
@@ -325,7 +331,7 @@ async function enqueue(
 ): Promise<number> {
   const refused = await refreshQueue.send(
     chunk.map(({ id, provider }, index) => ({
-      body: { version: 1, integrationId: id, provider } satisfies RefreshMessage,
+      body: { version: 1, integrationId: id, provider: messageProvider(provider) } satisfies RefreshMessage,
       groupId: provider,
       ...(delaySeconds && { delaySeconds: delaySeconds(index) }),
     })),
@@ -348,7 +354,7 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
   if (events.length === 0) return 0;
   const refused = await thresholdQueue.send(
     events.map(({ id, provider }) => ({
-      body: { version: 1, eventId: id, provider } satisfies ThresholdEventMessage,
+      body: { version: 1, eventId: id, provider: messageProvider(provider) } satisfies ThresholdEventMessage,
       groupId: relayGroupId,
     })),
   );

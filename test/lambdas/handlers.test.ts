@@ -333,6 +333,13 @@ describe('the scanner', () => {
     },
   );
 
+  it('sends the messages beside one whose provider has a name too long for SQS, and that one as well', async () => {
+    for (let i = 0; i < 3; i += 1) await db.insertIntegration();
+    const { id } = await db.insertIntegration({ provider: 'z'.repeat(1_100_000) });
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ enqueued: 4, released: 0 });
+    expect(bodiesOn('refresh')).toContainEqual(refreshMessage(id, 'z'.repeat(128)));
+  });
+
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();
     const scan = await load('scanner');
