@@ -340,6 +340,23 @@ describe('the scanner', () => {
     expect(bodiesOn('refresh')).toContainEqual(refreshMessage(id, 'z'.repeat(128)));
   });
 
+  it('asks also for an integration of no provider, whose attempt is an operator’s fault', async () => {
+    await db.sql('ALTER TABLE integrations ALTER provider DROP NOT NULL');
+    try {
+      const { id } = await db.insertIntegration({ provider: null as unknown as string });
+      const beside = await db.insertIntegration();
+      expect(await (await load('scanner'))({}, context())).toMatchObject({ enqueued: 2, released: 0 });
+      const refresh = await load('refresher');
+      expect(failedOf(await refresh(sqsEvent(...bodiesOn('refresh')), context()))).toEqual([]);
+      expect((await db.integration(beside.id)).last_refresh_success).not.toBeNull();
+      expect(await db.integration(id)).toMatchObject({ status: 'connected', consecutive_failures: 0 });
+      expect(output.join('')).toContain('provider_name_invalid');
+    } finally {
+      await db.clear();
+      await db.sql('ALTER TABLE integrations ALTER provider SET NOT NULL');
+    }
+  });
+
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();
     const scan = await load('scanner');
