@@ -364,10 +364,12 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
 }
 
 function shown(row: ClaimableIntegration) {
+  // Postgres knows years that no calendar here has.
+  const hasMoment = row.expires_at !== null && !Number.isNaN(row.expires_at.getTime());
   return {
     id: row.id,
     provider: row.provider,
-    expiresAt: row.expires_at?.toISOString() ?? null,
+    expiresAt: hasMoment ? row.expires_at.toISOString() : null,
     expiresInSeconds: row.expires_in_seconds === null ? null : Math.round(row.expires_in_seconds),
   };
 }

@@ -357,6 +357,18 @@ describe('the scanner', () => {
     }
   });
 
+  it('shows an expiry of a year that no calendar here has as none', async () => {
+    const { id } = await db.insertIntegration();
+    await db.sql(`UPDATE integrations SET expires_at = '294276-12-31 UTC'`);
+    const scan = await load('scanner');
+    const shown = { integrations: [{ id, expiresAt: null, expiresInSeconds: expect.any(Number) }] };
+    expect(await scan({ integration: id, dryRun: true, verbose: true }, context())).toMatchObject(shown);
+    expect(await scan({ integration: id, verbose: true }, context())).toMatchObject({
+      enqueued: 1,
+      ...shown,
+    });
+  });
+
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();
     const scan = await load('scanner');
