@@ -163,7 +163,7 @@ describe(`command lines of any kind ${seeded}`, () => {
     () =>
       fc.assert(
         fc.asyncProperty(argv, async (given) => expectPlainEnding(given, await inProcess(given))),
-        runs(400),
+        runs(200),
       ),
     timeoutMs,
   );
@@ -213,7 +213,7 @@ describe(`command lines of any kind ${seeded}`, () => {
             expectPlainEnding(given, await inProcess(given));
           },
         ),
-        runs(60),
+        runs(40),
       ),
     timeoutMs,
   );
@@ -232,7 +232,7 @@ describe(`command lines of any kind ${seeded}`, () => {
           const ended = await Promise.all(lines.map((line) => evergrant(line, env)));
           for (const [index, each] of ended.entries()) expectPlainEnding(lines[index]!, each);
         }),
-        longRuns(3),
+        longRuns(2),
       ),
     timeoutMs,
   );

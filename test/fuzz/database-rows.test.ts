@@ -158,6 +158,37 @@ const rowOf = (types: { readonly document: 'json' | 'jsonb'; readonly largest: n
     updated_at: orNull(moment),
   });
 
+/** Rows that each run begins with: chance meets them seldom. */
+function extremes(largest: number): Row[][] {
+  const soon = new Date(Date.now() - 60_000).toISOString();
+  // Among six tokens in a row, each answer is given once.
+  const each = (row: Row): Row[] =>
+    [...'abcdef'].map((letter) => ({
+      status: 'connected',
+      user_id: '00000000-0000-4000-8000-000000000000',
+      provider: 'keeps',
+      expires_at: soon,
+      refresh_token: `${canary}${letter}`,
+      ...row,
+    }));
+  return [
+    [
+      each({ provider: null }),
+      each({ provider: 'z'.repeat(1_100_000) }),
+      each({ expires_at: '0001-01-01T00:00:00Z' }),
+      each({ expires_at: '294276-12-31T23:59:59.999999Z' }),
+      each({ expires_at: '4713-01-02 00:00:00+00 BC', refresh_token: null, access_token: canary }),
+    ].flatMap((rows) => rows.slice(0, 1)),
+    each({ consecutive_failures: largest }),
+    each({ consecutive_failures: -largest - 1 }),
+    each({ created_at: '-infinity', consecutive_failures: 2 }),
+    each({ created_at: '294276-12-31T23:59:59.999999Z' }),
+    ['294276-12-31T23:59:59.999999Z', 'infinity'].flatMap((refresh_token_expires_at) =>
+      each({ refresh_token_expires_at }),
+    ),
+  ];
+}
+
 /** What the provider answers to a token; the same to the same. */
 function answerTo(used: string) {
   if (used.startsWith('healthy')) {
@@ -181,6 +212,7 @@ const kinds = [
 ] as const;
 
 describe.each(kinds)(`rows that a product may have written: $document, $count ${seeded}`, (kind) => {
+  const examples: [Row[]][] = extremes(kind.largest).map((rows) => [rows]);
   let functions: Functions;
   let endpoint: TokenEndpoint;
   let output: Output;
@@ -336,14 +368,14 @@ describe.each(kinds)(`rows that a product may have written: $document, $count ${
 
           const status = await operate({ ask: 'status' }, invocationContext());
           expect(JSON.stringify(status)).not.toContain(canary);
-          for (const id of before.keys()) {
+          for (const id of [...before.keys()].slice(0, 6)) {
             const history = await operate({ ask: 'history', integrationId: id }, invocationContext());
             expect(JSON.stringify(history)).not.toContain(canary);
             await scan({ integration: id, dryRun: true, verbose: true }, invocationContext());
           }
           expect(output.all).not.toContain(canary);
         }),
-        longRuns(8),
+        { ...longRuns(4), numRuns: longRuns(4).numRuns + examples.length, examples },
       ),
     timeoutMs,
   );

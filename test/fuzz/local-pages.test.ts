@@ -168,7 +168,7 @@ describe(`what is sent to the pages and switches of the local system ${seeded}`,
             expect(answer).not.toContain(client.clientSecret);
           },
         ),
-        runs(300),
+        runs(150),
       );
       expect((await request(provider.origin, 'GET', '/_switches', '')).status).toBe(200);
     },
@@ -202,7 +202,7 @@ describe(`what is sent to the pages and switches of the local system ${seeded}`,
             }
           },
         ),
-        runs(300),
+        runs(150),
       ),
     timeoutMs,
   );
@@ -224,7 +224,7 @@ describe(`what is sent to the pages and switches of the local system ${seeded}`,
             expect(answer).not.toContain(canary);
           },
         ),
-        runs(300),
+        runs(150),
       );
       expect(await db.integration(integrationId)).toEqual(before);
     },

@@ -140,7 +140,7 @@ describe(`messages that nobody should have sent ${seeded}`, () => {
             expect(output.all).not.toContain(canary);
           },
         ),
-        runs(40),
+        runs(25),
       ),
     timeoutMs,
   );
@@ -182,7 +182,7 @@ describe(`messages that nobody should have sent ${seeded}`, () => {
             expect(output.all).not.toContain(canary);
           },
         ),
-        runs(40),
+        runs(25),
       ),
     timeoutMs,
   );

@@ -205,7 +205,7 @@ describe(`answers of any kind ${seeded}`, () => {
           }
         },
       ),
-      runs(3_000),
+      runs(1_500),
     );
   });
 
@@ -232,7 +232,7 @@ describe(`answers of any kind ${seeded}`, () => {
           expect(outcome).toHaveProperty('tokens.refreshToken', isToken ? fields.refresh_token : null);
         },
       ),
-      runs(2_000),
+      runs(1_000),
     );
   });
 
@@ -245,7 +245,7 @@ describe(`answers of any kind ${seeded}`, () => {
         if (wait === null) return;
         expect(Number.isInteger(wait) && wait >= 0 && wait <= 3_600).toBe(true);
       }),
-      runs(2_000),
+      runs(1_000),
     );
   });
 
@@ -419,7 +419,7 @@ describe(`answers of any kind ${seeded}`, () => {
               expect(output.all).not.toContain(canary);
             },
           ),
-          longRuns(12),
+          longRuns(8),
         ),
       timeoutMs,
     );

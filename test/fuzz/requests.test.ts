@@ -110,7 +110,7 @@ describe(`requests to the functions ${seeded}`, () => {
         expect(refusal).toHaveProperty('code', expect.stringMatching(/^[a-z_]+$/));
         expect(refusal.message).not.toContain(canary);
       }),
-      runs(2_000),
+      runs(1_000),
     );
   });
 
@@ -173,7 +173,7 @@ describe(`requests to the functions ${seeded}`, () => {
             }
             expect(output.all).not.toContain(canary);
           }),
-          longRuns(40),
+          longRuns(25),
         );
       },
       timeoutMs,

@@ -223,7 +223,7 @@ describe(`secrets of any content ${seeded}`, () => {
           } else expect(built.fix).not.toContain(canary);
         },
       ),
-      runs(1_500),
+      runs(800),
     );
   });
 
@@ -282,7 +282,7 @@ describe(`secrets of any content ${seeded}`, () => {
             expect(output.all).not.toContain('result lost');
             expect(output.all).not.toContain(canary);
           }),
-          longRuns(25),
+          longRuns(8),
         );
       },
       timeoutMs,
@@ -328,7 +328,7 @@ describe(`secrets of any content ${seeded}`, () => {
             );
             expect(output.all).not.toContain(canary);
           }),
-          longRuns(12),
+          longRuns(8),
         );
       },
       timeoutMs,

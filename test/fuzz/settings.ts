@@ -24,7 +24,7 @@ export function longRuns(usual: number): ReturnType<typeof runs> & { readonly en
 export const seeded = `(FUZZ_SEED=${seed}${factor === 1 ? '' : ` FUZZ_RUNS=${factor}`})`;
 
 /** For a test that makes runs: as long as it needs. */
-export const timeoutMs = 60_000 * Math.max(1, factor);
+export const timeoutMs = 240_000 * Math.max(1, factor);
 
 /** Stands in everything that must not be told. No word of ours contains it. */
 export const canary = 'c4n4ry';
