@@ -19,7 +19,7 @@ export async function openLocalTarget(directory = usualDirectory): Promise<Targe
   const start = `Start it with npm start${directory === usualDirectory ? '' : ` -- --directory ${directory}`}`;
   let running: Running;
   try {
-    running = JSON.parse(await readFile(file, 'utf8')) as Running;
+    running = readRunning(await readFile(file, 'utf8'));
   } catch (error) {
     throw new CliError(
       'not_running',
@@ -35,4 +35,18 @@ export async function openLocalTarget(directory = usualDirectory): Promise<Targe
     );
   });
   return new ConnectedTarget(running.stackName, running.outputs, running.endpoints);
+}
+
+const endpointNames = ['sqs', 'lambda', 'secretsManager', 'ses'] as const satisfies (keyof Endpoints)[];
+
+/** Throws when it is not what `npm start` writes: an earlier version did, or somebody else. */
+function readRunning(content: string): Running {
+  const { stackName, outputs, endpoints } = JSON.parse(content);
+  const texts: unknown[] = [
+    stackName,
+    ...Object.values(outputs),
+    ...endpointNames.map((name) => endpoints[name]),
+  ];
+  if (!texts.every((text) => typeof text === 'string')) throw new TypeError('not what npm start writes');
+  return { stackName, outputs, endpoints };
 }

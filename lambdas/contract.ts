@@ -204,6 +204,14 @@ export interface SealedResultMessage {
 /** Group of events that the scanner relays, whatever their provider: they must not delay fresh ones. */
 export const relayGroupId = 'relay';
 
+/**
+ * A provider's name as messages carry it: only dead letters are sorted by it, and a column may hold a name that SQS
+ * would refuse a message for, with the nine that are sent beside it.
+ */
+export function messageProvider(name: string): string {
+  return name.slice(0, 128);
+}
+
 /** The group id of a provider's messages: SQS takes up to 128 letters, digits and punctuation marks. */
 export function messageGroupId(name: string): string {
   return name.replace(/[^\x21-\x7e]/g, '_').slice(0, 128) || '_';

@@ -36,7 +36,7 @@ WITH due AS (
       refresh_held_until = now() + make_interval(secs => $6),${leavesDoubt}
   FROM due
   WHERE i.id = due.id
-  RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
+  RETURNING i.id, coalesce(i.provider, '') AS provider, i.expires_at, i.refresh_claim AS claim
 )
 SELECT *, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
 FROM claimed

@@ -31,7 +31,7 @@ WITH aging AS (
       refresh_held_until = now() + make_interval(secs => $5),${leavesDoubt}
   FROM (SELECT id FROM aging UNION ALL SELECT id FROM ending) AS lapsing
   WHERE i.id = lapsing.id
-  RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
+  RETURNING i.id, coalesce(i.provider, '') AS provider, i.expires_at, i.refresh_claim AS claim
 )
 SELECT id, provider, claim, CASE WHEN isfinite(expires_at) THEN expires_at END AS expires_at,
        ${expiresInSeconds} AS expires_in_seconds

@@ -18,7 +18,7 @@ WITH wanted AS (
       refresh_held_until = now() + make_interval(secs => $2),${leavesDoubt}
   FROM wanted
   WHERE i.id = wanted.id
-  RETURNING i.id, i.provider, i.expires_at, i.refresh_claim AS claim
+  RETURNING i.id, coalesce(i.provider, '') AS provider, i.expires_at, i.refresh_claim AS claim
 )
 SELECT id, provider, claim, CASE WHEN isfinite(expires_at) THEN expires_at END AS expires_at,
        ${expiresInSeconds} AS expires_in_seconds

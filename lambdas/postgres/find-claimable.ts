@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 
 /** What `claimOne` would claim now, without claiming it. */
 const statement = `
-SELECT id, provider, CASE WHEN isfinite(expires_at) THEN expires_at END AS expires_at,
+SELECT id, coalesce(provider, '') AS provider, CASE WHEN isfinite(expires_at) THEN expires_at END AS expires_at,
        ${expiresInSeconds} AS expires_in_seconds
 ${claimableRow}`;
 

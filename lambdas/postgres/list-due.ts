@@ -11,7 +11,7 @@ export interface DueIntegration {
 
 /** What a scan would claim now, in its order, without claiming it. */
 const statement = `
-SELECT id, provider, expires_at, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
+SELECT id, coalesce(provider, '') AS provider, expires_at, extract(epoch FROM expires_at - now())::float8 AS expires_in_seconds
 ${dueRows}
 ORDER BY expires_at
 LIMIT $4`;

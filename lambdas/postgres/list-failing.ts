@@ -15,8 +15,8 @@ export interface FailingRow {
 
 /** The most failures first; those that the provider refused before those that may pass. */
 const statement = `
-SELECT id, coalesce(provider, '') AS provider, coalesce(consecutive_failures, 0)::int AS consecutive_failures,
-       coalesce(consecutive_transient_failures, 0)::int AS consecutive_transient_failures,
+SELECT id, coalesce(provider, '') AS provider, greatest(0, least(coalesce(consecutive_failures, 0), 2147483647))::int AS consecutive_failures,
+       greatest(0, least(coalesce(consecutive_transient_failures, 0), 2147483647))::int AS consecutive_transient_failures,
        last_failure_at, expires_at,
        CASE WHEN refresh_held_until > now() THEN refresh_held_until END AS refresh_held_until
 FROM integrations

@@ -25,7 +25,8 @@ export interface LoadedEvent {
 const statement = `
 SELECT e.id, e.integration_id, e.user_id, e.provider, e.provider_name, e.notification_type, e.email_kind,
        e.failure_code, e.lapses_at, e.handled_at, e.email_outcome,
-       extract(epoch FROM e.created_at - e.connected_since)::float8 / 86400 AS connected_days,
+       CASE WHEN isfinite(e.connected_since)
+            THEN extract(epoch FROM e.created_at - e.connected_since)::float8 / 86400 END AS connected_days,
        EXISTS (
          SELECT FROM evergrant.threshold_events w
          WHERE w.integration_id = e.integration_id AND w.created_at = e.warned_at

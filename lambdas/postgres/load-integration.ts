@@ -30,8 +30,8 @@ const headerOf = (token: string) =>
 /** The tokens themselves stay in the database. */
 const statement = `
 SELECT coalesce(provider, '') AS provider, user_id, status, disconnect_reason, expires_at, refresh_token_expires_at,
-       coalesce(consecutive_failures, 0)::int AS consecutive_failures,
-       coalesce(consecutive_transient_failures, 0)::int AS consecutive_transient_failures,
+       greatest(0, least(coalesce(consecutive_failures, 0), 2147483647))::int AS consecutive_failures,
+       greatest(0, least(coalesce(consecutive_transient_failures, 0), 2147483647))::int AS consecutive_transient_failures,
        CASE WHEN refresh_held_until > now() THEN refresh_held_until END AS refresh_held_until, refresh_claim_open,
        last_refresh_attempt, last_refresh_success, last_failure_at, created_at,
        CASE WHEN doubtful_grant = sha256(convert_to(${grantToken('integrations')}, 'UTF8')) THEN doubtful_since END AS doubtful_since,

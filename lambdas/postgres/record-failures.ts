@@ -2,6 +2,7 @@ import type { FailureClass } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import { longestPatience } from '../domain/provider-guards.ts';
 import { type CommitVerdict, verdictOf } from './commit-verdict.ts';
+import { counterOf } from './counter-of.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
 
@@ -120,9 +121,9 @@ WITH result AS (
   FOR NO KEY UPDATE OF i SKIP LOCKED
 ), counted AS (
   SELECT *,
-         CASE WHEN same_episode THEN coalesce(consecutive_failures, 0) ELSE 0 END
+         CASE WHEN same_episode THEN ${counterOf('consecutive_failures')} ELSE 0 END
            + (failure_class = 'permanent')::int AS permanent_count,
-         CASE WHEN same_episode THEN coalesce(consecutive_transient_failures, 0) ELSE 0 END
+         CASE WHEN same_episode THEN ${counterOf('consecutive_transient_failures')} ELSE 0 END
            + (failure_class = 'transient')::int AS transient_count,
          CASE WHEN same_episode THEN failure_emailed_at END AS emailed_at,
          CASE WHEN same_episode THEN failure_warned_at END AS warned_at

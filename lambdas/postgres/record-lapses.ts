@@ -1,4 +1,5 @@
 import { type CommitVerdict, verdictOf } from './commit-verdict.ts';
+import { counterOf } from './counter-of.ts';
 import type { Database } from './database.ts';
 import { grantToken } from './grant-token.ts';
 import { accessTokenBorn } from './lapsing-rows.ts';
@@ -46,8 +47,8 @@ WITH result AS (
     AS r (id, used, claim, decision, provider_name)
 ), target AS MATERIALIZED (
   SELECT i.id, i.user_id, i.provider, i.expires_at, i.lapse_warned_for, i.failure_warned_at, i.disconnected_grant,
-         coalesce(i.consecutive_failures, 0) AS permanent_count,
-         coalesce(i.consecutive_transient_failures, 0) AS transient_count,
+         ${counterOf('i.consecutive_failures')} AS permanent_count,
+         ${counterOf('i.consecutive_transient_failures')} AS transient_count,
          coalesce(i.grant_connected_since, i.created_at) AS connected_since,
          ${accessTokenBorn('i')} AS born,
          r.provider_name, r.claim, r.decision, sha256(convert_to(r.used, 'UTF8')) AS grant_hash,

@@ -34,6 +34,9 @@ INSERT INTO evergrant.scans (started_at, duration_ms, claimed, enqueued, release
 VALUES (now() - make_interval(secs => $1::float8 / 1000), $1::int, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (started_at) DO NOTHING`;
 
+/** The column's largest value: 68 years. */
+const longestSeconds = 2_147_483_647;
+
 export async function recordScan(database: Database, scan: EndedScan): Promise<void> {
   await database.query(statement, [
     Math.round(scan.durationMs),
@@ -42,6 +45,7 @@ export async function recordScan(database: Database, scan: EndedScan): Promise<v
     scan.released,
     scan.left,
     scan.eventsRelayed,
-    Math.round(scan.oldestExpiredSeconds),
+    // An expiry of long ago (products write the year 1 for none) does not fit into the column.
+    Math.min(Math.round(scan.oldestExpiredSeconds), longestSeconds),
   ]);
 }

@@ -58,7 +58,7 @@ FROM (
   FOR NO KEY UPDATE OF i SKIP LOCKED
 ) AS startable
 WHERE i.id = startable.id
-RETURNING i.id, i.provider, ${grantToken('i')} AS token,
+RETURNING i.id, coalesce(i.provider, '') AS provider, ${grantToken('i')} AS token,
   CASE WHEN i.refresh_token <> '' THEN 'refresh_token' ELSE 'access_token' END AS token_column,
   i.refresh_claim AS claim, startable.probe,
   (SELECT jsonb_object_agg(key, value)

@@ -59,9 +59,9 @@ export interface StoredResult {
  * not open. A commit whose answer was lost, and that is tried again, schedules nothing: the hold ends and a scan claims.
  *
  * The end of the grant is what the answer says, else what the row knows, else what follows from the authorization; one
- * that has passed was wrong, as the refresh succeeded. Where only the user can renew the grant, they are warned when
- * its end is near, or comes before the next refresh would tell; once for each end, and a day either way is the same end,
- * as what an answer says remains is not exact.
+ * that has passed was wrong, as the refresh succeeded, and so is an authorization that is still to come. Where only the
+ * user can renew the grant, they are warned when its end is near, or comes before the next refresh would tell; once for
+ * each end, and a day either way is the same end, as what an answer says remains is not exact.
  */
 const statement = (metadata: string) => `
 WITH result AS (
@@ -85,8 +85,8 @@ WITH result AS (
   SELECT t.*, r.authorization_lifetime, r.expires_in,
          CASE WHEN r.refresh_token_expires_in IS NOT NULL THEN now() + make_interval(secs => r.refresh_token_expires_in)
               WHEN t.refresh_token_expires_at > now() THEN t.refresh_token_expires_at
-              WHEN coalesce(t.connected_since, t.created_at) + make_interval(secs => r.authorization_lifetime) > now()
-              THEN coalesce(t.connected_since, t.created_at) + make_interval(secs => r.authorization_lifetime)
+              WHEN least(coalesce(t.connected_since, t.created_at), now()) + make_interval(secs => r.authorization_lifetime) > now()
+              THEN least(coalesce(t.connected_since, t.created_at), now()) + make_interval(secs => r.authorization_lifetime)
          END AS grant_ends_at
   FROM target t
   JOIN result r ON r.id = t.id

@@ -1,5 +1,5 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { databaseEnv, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
+import { databaseEnv, messageProvider, refresherEnv, type ThresholdEventMessage } from '../contract.ts';
 import { databaseSource, FunctionDatabase } from '../database-access.ts';
 import { thresholdSteps } from '../domain/policy.ts';
 import { circuitLimits, massRefusalLimits } from '../domain/provider-guards.ts';
@@ -118,7 +118,7 @@ async function publish(
   if (events.length === 0) return;
   const refused = await thresholdQueue.send(
     events.map(({ eventId, provider }) => ({
-      body: { version: 1, eventId, provider } satisfies ThresholdEventMessage,
+      body: { version: 1, eventId, provider: messageProvider(provider) } satisfies ThresholdEventMessage,
       groupId: provider,
     })),
   );

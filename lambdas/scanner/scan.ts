@@ -1,4 +1,10 @@
-import { metricNames, type RefreshMessage, relayGroupId, type ThresholdEventMessage } from '../contract.ts';
+import {
+  messageProvider,
+  metricNames,
+  type RefreshMessage,
+  relayGroupId,
+  type ThresholdEventMessage,
+} from '../contract.ts';
 import { before } from '../deadline.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
@@ -356,7 +362,7 @@ async function enqueue(
 ): Promise<number> {
   const refused = await refreshQueue.send(
     chunk.map(({ id, provider }, index) => ({
-      body: { version: 1, integrationId: id, provider } satisfies RefreshMessage,
+      body: { version: 1, integrationId: id, provider: messageProvider(provider) } satisfies RefreshMessage,
       groupId: provider,
       ...(delaySeconds && { delaySeconds: delaySeconds(index) }),
     })),
@@ -379,7 +385,7 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
   if (events.length === 0) return 0;
   const refused = await thresholdQueue.send(
     events.map(({ id, provider }) => ({
-      body: { version: 1, eventId: id, provider } satisfies ThresholdEventMessage,
+      body: { version: 1, eventId: id, provider: messageProvider(provider) } satisfies ThresholdEventMessage,
       groupId: relayGroupId,
     })),
   );
@@ -389,10 +395,12 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
 }
 
 function shown(row: ClaimableIntegration) {
+  // Postgres knows years that no calendar here has.
+  const hasMoment = row.expires_at !== null && !Number.isNaN(row.expires_at.getTime());
   return {
     id: row.id,
     provider: row.provider,
-    expiresAt: row.expires_at?.toISOString() ?? null,
+    expiresAt: hasMoment ? row.expires_at.toISOString() : null,
     expiresInSeconds: row.expires_in_seconds === null ? null : Math.round(row.expires_in_seconds),
   };
 }

@@ -85,11 +85,25 @@ export async function readDatabaseSecret(
     if (typeof address !== 'string' || !/^postgres(ql)?:\/\//.test(address) || !URL.canParse(address)) {
       throw new SecretUnusable(`${fix}: ${field} is not a postgres:// URL.`);
     }
+    if (endsWithinPassword(new URL(address))) {
+      throw new SecretUnusable(
+        `${fix}: the password in ${field} must have its /, ?, # and @ percent-encoded (%2F, %3F, %23, %40).`,
+      );
+    }
   }
   if (ca !== undefined && !(typeof ca === 'string' && ca.includes('-----BEGIN CERTIFICATE-----'))) {
     throw new SecretUnusable(`${fix}: ca is not a PEM certificate.`);
   }
   return { url: url as string, directUrl: directUrl as string, ca: ca as string | undefined };
+}
+
+/**
+ * Whether the host was found within a password that should have been percent-encoded: what of it comes first would be
+ * looked up as a name, and told with the failure.
+ */
+function endsWithinPassword({ pathname, search, hash }: URL): boolean {
+  const withoutValue = search.split('&').some((parameter) => /^[^=]*@/.test(parameter));
+  return pathname.includes('@') || withoutValue || hash !== '';
 }
 
 /** The URL that RDS' own form stands for; `undefined` if it is not that form. */
@@ -100,7 +114,8 @@ function urlFromParts({
   password,
   dbname = 'postgres',
 }: Record<string, unknown>) {
-  if (![host, username, password, dbname].every((part) => typeof part === 'string')) return undefined;
+  const isText = (part: unknown) => typeof part === 'string' && part.isWellFormed();
+  if (![host, username, password, dbname].every(isText)) return undefined;
   const [user, secret, database] = [username, password, dbname].map((part) =>
     encodeURIComponent(String(part)),
   );

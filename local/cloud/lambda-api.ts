@@ -61,7 +61,7 @@ async function handle(
   response: ServerResponse,
   actions: LambdaApiActions,
 ): Promise<void> {
-  const path = decodeURIComponent((request.url ?? '/').split('?')[0] as string);
+  const path = decodedPath(request.url ?? '/');
   const route = `${request.method} ${path}`;
   const invocation = /^POST \/2015-03-31\/functions\/([^/]+)\/invocations$/.exec(route);
   if (invocation) return invoke(request, response, actions, invocation[1] as string);
@@ -97,6 +97,14 @@ async function handle(
     'UnknownOperationException',
     `The local cloud has no ${route}: it runs SQS, Secrets Manager, SES, Lambda's Invoke and a little more. See GET /_switches.`,
   );
+}
+
+function decodedPath(target: string): string {
+  try {
+    return decodeURIComponent(target.split('?')[0] as string);
+  } catch {
+    throw new InvalidInput('The path is not percent-encoded as URLs are.');
+  }
 }
 
 async function invoke(

@@ -48,8 +48,10 @@ export function sendJson(
   body: unknown,
   headers: Record<string, string> = {},
 ): void {
+  // First, as it fails where a caller has nested too deep, and a begun answer could not say so.
+  const text = JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify(body));
+  response.end(text);
 }
 
 /**

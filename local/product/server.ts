@@ -43,7 +43,8 @@ export async function startProductServer(port: number | undefined): Promise<Prod
   const redirectUri = `${origin}/oauth/callback`;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', origin);
+    const url = URL.parse(request.url ?? '/', origin);
+    if (!url) return html(response, 404, messagePage('Not found', 'There is no such page.'));
     if (!parts) return html(response, 503, messagePage('One moment', 'The product is starting.'));
     if (url.pathname === '/') return redirect(response, '/integrations');
     if (url.pathname === '/integrations') {
@@ -57,7 +58,7 @@ export async function startProductServer(port: number | undefined): Promise<Prod
   }
 
   async function reconnect(response: ServerResponse, integrationId: string): Promise<void> {
-    const known = /^[0-9a-f-]{36}$/i.test(integrationId)
+    const known = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(integrationId)
       ? await parts?.store.integration(integrationId)
       : undefined;
     const connectable = known && parts?.providers.get(known.provider);

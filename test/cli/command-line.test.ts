@@ -157,6 +157,28 @@ describe('--local', () => {
   });
 });
 
+describe('--local with a file that npm start did not write', () => {
+  test.each(['', '{}', 'null', '{"endpoints":{"lambda":7}}', '{"endpoints":{}}'])(
+    'says how to start a system: %j',
+    async (content) => {
+      const place = path.join(directory, 'odd');
+      await mkdir(place, { recursive: true });
+      await writeFile(path.join(place, 'running.json'), content);
+      const { code, document } = await evergrantJson<ErrorDocument>([
+        'status',
+        '--local',
+        '--directory',
+        place,
+      ]);
+      expect(code).toBe(1);
+      expect(document.error).toMatchObject({
+        code: 'not_running',
+        message: expect.stringContaining('npm start'),
+      });
+    },
+  );
+});
+
 describe('AWS', () => {
   /** A server that answers each call to CloudFormation so. */
   async function cloudFormation(status: number, body: string): Promise<NodeJS.ProcessEnv> {

@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -17,10 +16,15 @@ import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { createSqsCaller } from '../../local/cloud/sqs-client.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import {
+  failedOf,
+  invocationContext,
+  loadStage,
+  type Stage,
+  sqsEvent,
+  stageEnvironments,
+} from '../support/stages.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from '../support/token-endpoint.ts';
-
-type Stage = 'scanner' | 'refresher' | 'notifier' | 'migrator' | 'operator';
-type Handler = (event: unknown, context: Context) => Promise<unknown>;
 
 let db: TestDatabase;
 let sqs: Awaited<ReturnType<typeof startFauxqs>>;
@@ -72,100 +76,15 @@ afterAll(async () => {
 
 const queueUrl = (name: string) => `http://127.0.0.1:${sqs.port}/000000000000/${name}`;
 
-const common = { [databaseEnv.source]: 'database', [functionEnv.timeoutSeconds]: '60' };
+const environments = () => stageEnvironments(queueUrl);
 
-const environments = (): Record<Stage, Record<string, string>> => ({
-  scanner: {
-    ...common,
-    [scannerEnv.refreshQueueUrl]: queueUrl('refresh'),
-    [scannerEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [scannerEnv.refreshWindowSeconds]: '600',
-    [scannerEnv.claimHoldSeconds]: '270',
-    [scannerEnv.eventRelayHoldSeconds]: '360',
-    [scannerEnv.lapseWarningSeconds]: '604800',
-    [scannerEnv.successWindowSeconds]: '1800',
-    [scannerEnv.circuitCooldownSeconds]: '150',
-    [scannerEnv.pacedSpreadSeconds]: '240',
-    [scannerEnv.sealedResultQueueUrl]: queueUrl('sealed'),
-    [scannerEnv.sealedResultVisibilitySeconds]: '60',
-    [scannerEnv.sealedResultRetentionSeconds]: '1209600',
-    [scannerEnv.tokenKeySecretId]: 'token-key',
-  },
-  refresher: {
-    ...common,
-    [refresherEnv.tokenKeySecretId]: 'token-key',
-    [refresherEnv.tokensAtRest]: 'sealed',
-    [refresherEnv.providerSecretPrefix]: 'providers/',
-    [refresherEnv.refreshQueueUrl]: queueUrl('refresh'),
-    [refresherEnv.sealedResultQueueUrl]: queueUrl('sealed'),
-    [refresherEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [refresherEnv.attemptHoldSeconds]: '45',
-    [refresherEnv.callTimeoutMs]: '5000',
-    [refresherEnv.maxInFlight]: '100',
-    [refresherEnv.retryDelaySeconds]: '300',
-    [refresherEnv.eventRelayHoldSeconds]: '360',
-    [refresherEnv.lapseWarningSeconds]: '604800',
-    [refresherEnv.warningThreshold]: '2',
-    [refresherEnv.disconnectThreshold]: '3',
-    [refresherEnv.rateLimitThreshold]: '5',
-    [refresherEnv.disconnectOnInvalidRefreshToken]: 'false',
-    [refresherEnv.circuitWindowSeconds]: '300',
-    [refresherEnv.circuitCooldownSeconds]: '150',
-    [refresherEnv.massRefusalWindowSeconds]: '900',
-    [refresherEnv.failureMemorySeconds]: '2100',
-    [refresherEnv.disconnectionHoldSeconds]: '43200',
-  },
-  notifier: {
-    ...common,
-    [notifierEnv.thresholdQueueUrl]: queueUrl('threshold'),
-    [notifierEnv.senderEmail]: 'product@example.com',
-    [notifierEnv.configurationSet]: 'evergrant-test',
-    [notifierEnv.productName]: 'Acme Flows',
-    [notifierEnv.appBaseUrl]: 'https://app.example.com',
-    [notifierEnv.reconnectPath]: '/integrations?reconnect={integrationId}',
-    [notifierEnv.emailHoldSeconds]: '35',
-  },
-  migrator: { ...common, LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..` },
-  operator: {
-    ...common,
-    [operatorEnv.tokenKeySecretId]: 'token-key',
-    [operatorEnv.providerSecretPrefix]: 'providers/',
-    [operatorEnv.refreshWindowSeconds]: '600',
-    [operatorEnv.scanIntervalSeconds]: '300',
-    [operatorEnv.attemptHoldSeconds]: '45',
-    [operatorEnv.senderEmail]: 'product@example.com',
-    LAMBDA_TASK_ROOT: `${import.meta.dirname}/../..`,
-  },
-});
-
-/** Loads a function as Lambda does: its module with its environment and no other. */
-async function load(stage: Stage, changes: Record<string, string | undefined> = {}): Promise<Handler> {
-  const names = Object.values(environments()).flatMap((environment) => Object.keys(environment));
-  for (const name of names) vi.stubEnv(name, undefined);
-  const environment: Record<string, string | undefined> = { ...environments()[stage], ...changes };
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
-  vi.resetModules();
-  const module = (await import(`../../lambdas/${stage}/handler.ts`)) as { handler: Handler };
-  return module.handler;
-}
+const load = (stage: Stage, changes: Record<string, string | undefined> = {}) =>
+  loadStage(stage, environments(), changes);
 
 /** A function of which no more than this is left, at most, when it is entered. */
 const short = { [functionEnv.timeoutSeconds]: '1' };
 
-const context = (remainingMs = 60_000) =>
-  ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context;
-
-function sqsEvent(...bodies: (string | object)[]): SQSEvent {
-  const records = bodies.map((body, index) => ({
-    messageId: `message-${index}`,
-    receiptHandle: `handle-${index}`,
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  }));
-  return { Records: records } as unknown as SQSEvent;
-}
-
-const failedOf = (response: unknown) =>
-  (response as SQSBatchResponse).batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
+const context = invocationContext;
 
 const bodiesOn = (queue: string) =>
   (sqs.inspectQueue(queue)?.messages.ready ?? []).map(
@@ -417,6 +336,42 @@ describe('the scanner', () => {
       expect(bodiesOn('refresh')).toEqual([refreshMessage(id, provider)]);
     },
   );
+
+  it('sends the messages beside one whose provider has a name too long for SQS, and that one as well', async () => {
+    for (let i = 0; i < 3; i += 1) await db.insertIntegration();
+    const { id } = await db.insertIntegration({ provider: 'z'.repeat(1_100_000) });
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ enqueued: 4, released: 0 });
+    expect(bodiesOn('refresh')).toContainEqual(refreshMessage(id, 'z'.repeat(128)));
+  });
+
+  it('asks also for an integration of no provider, whose attempt is an operator’s fault', async () => {
+    await db.sql('ALTER TABLE integrations ALTER provider DROP NOT NULL');
+    try {
+      const { id } = await db.insertIntegration({ provider: null as unknown as string });
+      const beside = await db.insertIntegration();
+      expect(await (await load('scanner'))({}, context())).toMatchObject({ enqueued: 2, released: 0 });
+      const refresh = await load('refresher');
+      expect(failedOf(await refresh(sqsEvent(...bodiesOn('refresh')), context()))).toEqual([]);
+      expect((await db.integration(beside.id)).last_refresh_success).not.toBeNull();
+      expect(await db.integration(id)).toMatchObject({ status: 'connected', consecutive_failures: 0 });
+      expect(output.join('')).toContain('provider_name_invalid');
+    } finally {
+      await db.clear();
+      await db.sql('ALTER TABLE integrations ALTER provider SET NOT NULL');
+    }
+  });
+
+  it('shows an expiry of a year that no calendar here has as none', async () => {
+    const { id } = await db.insertIntegration();
+    await db.sql(`UPDATE integrations SET expires_at = '294276-12-31 UTC'`);
+    const scan = await load('scanner');
+    const shown = { integrations: [{ id, expiresAt: null, expiresInSeconds: expect.any(Number) }] };
+    expect(await scan({ integration: id, dryRun: true, verbose: true }, context())).toMatchObject(shown);
+    expect(await scan({ integration: id, verbose: true }, context())).toMatchObject({
+      enqueued: 1,
+      ...shown,
+    });
+  });
 
   it('stops before its deadline and says what is left', async () => {
     for (let i = 0; i < 3; i += 1) await db.insertIntegration();

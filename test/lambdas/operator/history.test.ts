@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
+import { status } from '../../../lambdas/operator/status.ts';
 import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import { countTokenHeads } from '../../../lambdas/postgres/count-token-heads.ts';
 import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
@@ -247,6 +248,21 @@ describe('the history of an integration', () => {
       refreshToken: 'absent',
       keyId: null,
     });
+  });
+
+  it('takes counters that no integer here holds', async () => {
+    await db.sql('ALTER TABLE integrations ALTER COLUMN consecutive_failures TYPE bigint');
+    const { id } = await db.insertIntegration();
+    const counted = async (count: string) => {
+      await db.sql('UPDATE integrations SET consecutive_failures = $1', [count]);
+      const { failing } = await status(db.database, { refreshWindowSeconds: 600, attemptHoldSeconds: 45 });
+      return [
+        (await ask(id)).integration?.consecutiveFailures,
+        failing.map((each) => each.consecutiveFailures),
+      ];
+    };
+    expect(await counted('9007199254740993')).toEqual([2_147_483_647, [2_147_483_647]]);
+    expect(await counted('-9007199254740993')).toEqual([0, []]);
   });
 });
 

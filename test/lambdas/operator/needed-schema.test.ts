@@ -84,6 +84,7 @@ it('every statement is among those that a server is asked to plan, but for those
   const fragments = [
     'claimable-row',
     'commit-verdict',
+    'counter-of',
     'database',
     'due-rows',
     'iam-password',

@@ -210,6 +210,13 @@ describe('a recorded scan', () => {
     expect(rows[0]).toHaveProperty('age', expect.closeTo(1.3, 0));
   });
 
+  it('is written whatever year a product takes for a moment that there is not', async () => {
+    const sinceYearOne = 2_025 * 365.25 * 86_400;
+    await recordScan(db.database, scan({ oldestExpiredSeconds: sinceYearOne }));
+    const [row] = await db.sql('SELECT oldest_expired_seconds FROM evergrant.scans');
+    expect(row).toEqual({ oldest_expired_seconds: 2_147_483_647 });
+  });
+
   it('takes what is older than two weeks with it, a hundred at a time', async () => {
     await db.sql(
       `INSERT INTO evergrant.scans

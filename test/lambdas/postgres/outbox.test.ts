@@ -185,6 +185,9 @@ describe('a loaded disconnection', () => {
     expect(await loadEvent(db.database, (await disconnection()).id)).toMatchObject({ connected_days: 9.5 });
     const { id } = await db.insertEvent();
     expect(await loadEvent(db.database, id)).toMatchObject({ connected_days: null, warned: false });
+    // A product's created_at; before 17, PostgreSQL does not subtract it.
+    await db.sql(`UPDATE evergrant.threshold_events SET connected_since = '-infinity' WHERE id = $1`, [id]);
+    expect(await loadEvent(db.database, id)).toMatchObject({ connected_days: null });
   });
 
   it.each<[boolean, string, Parameters<TestDatabase['insertEvent']>[0]]>([

@@ -137,6 +137,21 @@ describe('the contract with its default numbers', () => {
     expect(await db.eventsOf(row.id)).toEqual([]);
   });
 
+  it('counts from 0 what was below it, and stops counting before a column of the product overflows', async () => {
+    const largest = 2_147_483_647;
+    const full = await db.insertIntegration({
+      consecutive_failures: largest,
+      consecutive_transient_failures: largest,
+    });
+    const negative = await db.insertIntegration({ consecutive_failures: -largest - 1 });
+    const beside = await db.insertIntegration();
+    const recorded = await record([full, negative, beside].map((row) => failed(row, 'permanent')));
+    expect(recorded.get(full.id)).toMatchObject({ verdict: 'applied', consecutive_failures: 32_767 });
+    expect(recorded.get(negative.id)).toMatchObject({ verdict: 'applied', consecutive_failures: 1 });
+    expect(recorded.get(beside.id)).toMatchObject({ verdict: 'applied', consecutive_failures: 1 });
+    expect(await counters(full.id)).toEqual([32_767, 32_766, 'needs_reauthorization']);
+  });
+
   it('counts each class by itself: neither ends the run of the other', async () => {
     const { id } = await db.insertIntegration();
     await fail(id, 'permanent', 'transient', 'operator', 'permanent');

@@ -460,6 +460,19 @@ describe('the end of the grant', () => {
     else expect(end).toBeCloseTo(days, 2);
   });
 
+  it('follows from this moment when the authorization is still to come, on the last day of the calendar too', async () => {
+    const row = await db.insertIntegration();
+    for (const created of [`now() + interval '3 days'`, `'294276-12-31 UTC'`]) {
+      await db.sql(
+        `UPDATE integrations SET created_at = ${created}, refresh_token = $1, refresh_token_expires_at = NULL`,
+        [row.refresh_token],
+      );
+      expect(
+        await endAfter(await db.integration(row.id), { authorizationLifetimeSeconds: year }),
+      ).toBeCloseTo(365, 2);
+    }
+  });
+
   describe('that only the user can move', () => {
     const ends = (days: number, changes: Partial<RefreshedResult> = {}): Partial<RefreshedResult> => ({
       authorizationLifetimeSeconds: year,

@@ -37,6 +37,12 @@ describe('the database secret', () => {
     });
   });
 
+  it('may have an @ in a parameter, and one in the password that begins no other part', async () => {
+    for (const own of ['postgres://u:p@ss@h/d', 'postgres://h/d?user=u@tenant&password=x']) {
+      expect(await read({ url: own })).toMatchObject({ url: own });
+    }
+  });
+
   it('may be what RDS itself puts into a secret', async () => {
     const parts = { engine: 'postgres', host: 'db.example', port: 5433, username: 'u@1', password: 'p/#?' };
     const expected = 'postgres://u%401:p%2F%23%3F@db.example:5433';
@@ -52,7 +58,13 @@ describe('the database secret', () => {
     ['url is not a postgres:// URL', { url: 'mysql://u:canary@h/d' }],
     ['url is not a postgres:// URL', {}],
     ['url is not a postgres:// URL', { host: 'db.example', username: 'u' }],
+    ['url is not a postgres:// URL', { host: 'h', username: 'u', password: 'canary\ud800', dbname: 'd' }],
     ['directUrl is not a postgres:// URL', { url, directUrl: 'canary' }],
+    // The host of these is a part of the password, and would be looked up.
+    ['the password in url must have its', { url: 'postgres://u:p@canary/word@db.example/d' }],
+    ['the password in url must have its', { url: 'postgres://u:p@canary?word@db.example/d' }],
+    ['the password in url must have its', { url: 'postgres://u:p@canary#word@db.example/d' }],
+    ['the password in directUrl must have its', { url, directUrl: 'postgres://u:p@canary/w?x@db.example/d' }],
     ['ca is not a PEM certificate', { url, ca: 'canary' }],
   ])('says what to mend: %s', async (problem, value) => {
     const error = (await read(value).catch((thrown: unknown) => thrown)) as Error;
