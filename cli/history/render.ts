@@ -1,5 +1,6 @@
 import type { HistoryReport, OpenCircuit } from '../../lambdas/operator/reports.ts';
 import type { Output } from '../output.ts';
+import { isScheduled } from '../scheduled.ts';
 import { table } from '../table.ts';
 import { moment } from '../words.ts';
 
@@ -56,7 +57,11 @@ function failures({ consecutiveFailures, consecutiveTransientFailures }: Integra
   return `${consecutiveFailures} refused, ${consecutiveTransientFailures} passing`;
 }
 
-function claim({ claimOpen, heldUntil }: Integration): string {
+function claim(integration: Integration): string {
+  const { claimOpen, heldUntil } = integration;
+  if (isScheduled(integration)) {
+    return `scheduled, as its token is short-lived; scans leave it alone until ${moment(heldUntil ?? '')}`;
+  }
   const open = claimOpen ? 'open: a refresher has been asked' : 'none is open';
   return heldUntil === null ? open : `${open}; not claimed again before ${moment(heldUntil)}`;
 }
