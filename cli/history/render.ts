@@ -1,6 +1,5 @@
 import type { HistoryReport, OpenCircuit } from '../../lambdas/operator/reports.ts';
 import type { Output } from '../output.ts';
-import { isScheduled } from '../scheduled.ts';
 import { table } from '../table.ts';
 import { moment } from '../words.ts';
 
@@ -55,6 +54,16 @@ function circuit({ provider, cause, code, openedAt, nextTryAt }: OpenCircuit): s
 function failures({ consecutiveFailures, consecutiveTransientFailures }: Integration): string {
   if (consecutiveFailures === 0 && consecutiveTransientFailures === 0) return 'none';
   return `${consecutiveFailures} refused, ${consecutiveTransientFailures} passing`;
+}
+
+/** Whether a delayed message will ask for the next refresh: only for that is a row held after a success. */
+function isScheduled(integration: Integration): boolean {
+  const { status, claimOpen, heldUntil, attempting, lastRefreshAttempt, lastRefreshSuccess } = integration;
+  if (status !== 'connected' || claimOpen || attempting || heldUntil === null) return false;
+  // ISO 8601 in UTC sorts as text.
+  return (
+    lastRefreshSuccess !== null && lastRefreshAttempt !== null && lastRefreshSuccess >= lastRefreshAttempt
+  );
 }
 
 function claim(integration: Integration): string {
