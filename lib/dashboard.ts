@@ -181,7 +181,11 @@ export class Dashboard extends Construct {
             each(metricNames.disconnectionsHeld, ['provider'], Stats.MAXIMUM),
             metric(metricNames.disconnectionsHeld, 'all', Stats.MAXIMUM, Color.RED),
           ]),
-          graph('Refreshes put off by the limit of their provider', [each(metricNames.putOff, ['provider'])]),
+          graph(
+            'Refreshes put off by the limit of their provider; right: scheduled for short-lived tokens',
+            [each(metricNames.putOff, ['provider'])],
+            [each(metricNames.scheduled, ['provider'])],
+          ),
         ],
         [heading('Whom did we tell?', 'In the app by type of notification, and by email.')],
         [

@@ -33,7 +33,7 @@ Options
 Exit codes: 0 every check holds, 1 one does not or the system could not start, 2 wrong usage.
 `;
 
-/** Tokens live an hour; the stories age them. */
+/** Tokens live an hour, and the stories age them; one provider's live a minute. */
 const hour = 3600;
 const providers = [
   {
@@ -53,6 +53,12 @@ const providers = [
     displayName: 'Initech Mail',
     clientAuth: 'client_secret_basic',
     accessTokenLifetimeSeconds: hour,
+  },
+  {
+    name: 'soylent-chat',
+    displayName: 'Soylent Chat',
+    clientAuth: 'client_secret_basic',
+    accessTokenLifetimeSeconds: 60,
   },
 ] as const;
 
@@ -154,6 +160,7 @@ async function play(world: World, recorder: Recorder, old: OldPeople): Promise<v
           stories.noRetroactiveAlerts(world, recorder, old),
           stories.duplicates(world, recorder),
           stories.reconnectWins(world, recorder),
+          stories.shortLivedToken(world, recorder),
           stories.poison(world, recorder),
           eventsOnce(world, recorder, killed),
         ]),

@@ -61,7 +61,21 @@ function answerLost(since: string): string {
   return `the refresh token may have been spent by a call whose answer was lost at ${moment(since)}`;
 }
 
-function claim({ claimOpen, heldUntil }: Integration): string {
+/** Whether a delayed message will ask for the next refresh: only for that is a row held after a success. */
+function isScheduled(integration: Integration): boolean {
+  const { status, claimOpen, heldUntil, attempting, lastRefreshAttempt, lastRefreshSuccess } = integration;
+  if (status !== 'connected' || claimOpen || attempting || heldUntil === null) return false;
+  // ISO 8601 in UTC sorts as text.
+  return (
+    lastRefreshSuccess !== null && lastRefreshAttempt !== null && lastRefreshSuccess >= lastRefreshAttempt
+  );
+}
+
+function claim(integration: Integration): string {
+  const { claimOpen, heldUntil } = integration;
+  if (isScheduled(integration)) {
+    return `scheduled, as its token is short-lived; scans leave it alone until ${moment(heldUntil ?? '')}`;
+  }
   const open = claimOpen ? 'open: a refresher has been asked' : 'none is open';
   return heldUntil === null ? open : `${open}; not claimed again before ${moment(heldUntil)}`;
 }

@@ -78,7 +78,8 @@ export async function refreshBatch(
 ): Promise<BatchResult> {
   if (!timeForACall(parts)) return { unfinished: integrationIds, events: [] };
   const ids = [...new Set(integrationIds)];
-  const attempts = await start(parts, ids, named);
+  // What was scheduled while scans went on, before somebody else took over, is not ours to start any more.
+  const attempts = await start(parts, ids, parts.settings.shortLifetimeSeconds > 0 ? named : []);
   const scheduler = new Scheduler(parts);
   if (attempts.length < ids.length) {
     // Duplicates and integrations that changed meanwhile: nothing is open for them, nothing is to be done.

@@ -31,6 +31,7 @@ export const checkNames = [
   'duplicate-delivery',
   'overlapping-scans',
   'reconnect-wins',
+  'short-lived-token-kept',
   'poison-isolated',
   'events-once',
   'nothing-leaks',

@@ -515,6 +515,40 @@ export async function reconnectWins(world: World, recorder: Recorder): Promise<v
   });
 }
 
+export async function shortLivedToken(world: World, recorder: Recorder): Promise<void> {
+  const mia = await world.person('mia', 'soylent-chat');
+  await recorder.check('short-lived-token-kept', async ({ note, require }) => {
+    const [{ clock } = { clock: new Date() }] = await world.client.sql<{ clock: Date }>(
+      'SELECT now() AS clock',
+    );
+    const refreshes = 3;
+    await eventually(
+      'the refreshes of a token that lives a minute',
+      async () => ((await world.calls(mia)).length >= refreshes ? true : null),
+      120_000,
+    );
+    const row = await world.see(mia);
+    const calls = (await world.calls(mia)).slice(0, refreshes);
+    const [scans] = await world.client.sql<{ count: number }>(
+      'SELECT count(*)::int AS count FROM evergrant.scans WHERE started_at > $1',
+      [clock],
+    );
+    const lasted = calls.slice(1).map((call, index) => {
+      const before = Date.parse(calls[index]?.receivedAt ?? '');
+      return Math.round((Date.parse(call.receivedAt) - before) / 1000);
+    });
+    note(
+      `a token that lives 60 s: ${calls.length} calls, ${lasted.join(' s and ')} s apart, asked for by delayed messages; ${scans?.count} scans went by`,
+    );
+    require(lasted.every((seconds) => seconds < 60), 'the token expired between two refreshes');
+    require(lasted.every((seconds) => seconds >= 15), 'it was refreshed at each scan');
+    require(calls.every(
+      ({ status, overlapped, reuse }) => status === 200 && !overlapped && !reuse,
+    ), 'the provider saw something else than refreshes one after the other');
+    require(row.expires_in_seconds > 0 && row.notifications.length === 0, `its row: ${JSON.stringify(row)}`);
+  });
+}
+
 export async function poison(world: World, recorder: Recorder): Promise<void> {
   const good = await Promise.all(['pia', 'pim', 'pom'].map((name) => world.person(name)));
   await recorder.check('poison-isolated', async ({ note, require }) => {

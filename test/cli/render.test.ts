@@ -249,6 +249,29 @@ describe('history', () => {
     );
   });
 
+  test.each([
+    [
+      {},
+      /\nClaim +scheduled, as its token is short-lived; scans leave it alone until 2026-11-23 18:22:05Z\n/,
+    ],
+    [{ claimOpen: true }, /\nClaim +open: a refresher has been asked; not claimed again before/],
+    [{ attempting: true, lastRefreshAttempt: at(-5) }, /\nClaim +none is open; not claimed again before/],
+    [{ lastRefreshAttempt: at(-5) }, /\nClaim +none is open; not claimed again before/],
+    [{ heldUntil: null }, /\nClaim +none is open\n/],
+  ])('of a row that is held after a success: %j', (overrides, expected) => {
+    const text = renderHistory(
+      {
+        integrationId: 'x',
+        integration: integration({ heldUntil: at(60), ...overrides }),
+        entries: [],
+        circuit: null,
+        meanings: {},
+      },
+      plain,
+    ).join('\n');
+    expect(text).toMatch(expected);
+  });
+
   test('of a row that is gone', () => {
     const text = renderHistory(
       {

@@ -46,6 +46,13 @@ describe('whatever is set', () => {
     always((timing) => expect(timing.attemptHold).toBeGreaterThan(timing.refresherTimeout));
   });
 
+  it('tokens are short-lived in whose first half no scan may come, and none where nobody scans', () => {
+    always((timing, given) => {
+      expect(timing.shortLifetime).toBe(2 * given.scanIntervalMinutes * 60);
+      expect(timingOf({ ...given, scanning: false }).shortLifetime).toBe(0);
+    });
+  });
+
   it('an email is held for longer than its notifier can live, and not at the next delivery', () => {
     always((timing) => {
       expect(timing.emailHold).toBeGreaterThan(timing.notifierTimeout);

@@ -217,6 +217,18 @@ describe('a short-lived token', () => {
     expect(await claim()).toHaveLength(1);
   });
 
+  it('is not refreshed by what was scheduled before the scans were stopped', async () => {
+    const { id } = await db.insertIntegration();
+    await claim();
+    const { queue, sent } = spiedQueue();
+    await refreshBatch(parts({ refreshQueue: queue }), [id]);
+    const named = [{ id, claim: sent[0]!.body.claim! }];
+    await refreshBatch(parts({}, 0), [id], named);
+    expect(endpoint.calls).toHaveLength(1);
+    await refreshBatch(parts(), [id], named);
+    expect(endpoint.calls).toHaveLength(2);
+  });
+
   it('that ends at once is left to the scans', async () => {
     lifetime = 1;
     const { id } = await db.insertIntegration();
