@@ -77,7 +77,7 @@ export const metricNames = {
   claimed: 'IntegrationsClaimed',
   /** Count of claimed rows handed to the refresh queue. No dimension. */
   enqueued: 'IntegrationsEnqueued',
-  /** Count of due rows that a scan left for the next one. No dimension. */
+  /** Count of due rows that a scan left for the next one, as it had no time or the refresh queue did not take them. No dimension. */
   leftDue: 'IntegrationsLeftDue',
   /** Seconds since the longest-expired claimed token expired; 0 when none had. No dimension. */
   oldestExpiredSeconds: 'OldestExpiredSeconds',

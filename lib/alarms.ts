@@ -113,7 +113,7 @@ function definitions(
     {
       name: 'scanner behind',
       sentence:
-        'Three scans in a row left due integrations for the next one: there are more than a scan can claim in its time.',
+        'Three scans in a row left due integrations for the next one: there are more than a scan can claim in its time, or the refresh queue does not take them.',
       metric: own(metricNames.leftDue, Stats.MAXIMUM, scanInterval),
       threshold: 0,
       periods: 3,

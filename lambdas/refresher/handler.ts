@@ -61,6 +61,9 @@ const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
+/** Kept for what follows the queues: the metrics and the answer. */
+const answerMs = 500;
+
 /** Refreshes the integrations that a batch of messages asks for. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, async (event, context) => {
   const wanted = new Map<string, SQSRecord[]>();
@@ -92,15 +95,21 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
     [...wanted.keys()],
   );
   for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
-  await publish(result.events);
+  // A queue that is away must not cost the answer and the metrics, which come after.
+  const queuesMs = () => context.getRemainingTimeInMillis() - answerMs;
+  await publish(result.events, queuesMs());
 
   // Waiting would mend neither a malformed message nor one that only lacked time.
-  await refreshQueue.returnNow(failed.map(({ receiptHandle }) => receiptHandle));
+  await refreshQueue.returnNow(
+    failed.map(({ receiptHandle }) => receiptHandle),
+    queuesMs(),
+  );
   return { batchItemFailures: failed.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 });
 
 async function publish(
   events: readonly { readonly eventId: string; readonly provider: string }[],
+  withinMs: number,
 ): Promise<void> {
   if (events.length === 0) return;
   const refused = await thresholdQueue.send(
@@ -108,6 +117,7 @@ async function publish(
       body: { version: 1, eventId, provider } satisfies ThresholdEventMessage,
       groupId: provider,
     })),
+    withinMs,
   );
   // The outbox has them: the scanner relays what is not handled in time.
   if (refused.length > 0) logger.warn('events left to the relay', { count: refused.length });

@@ -4,6 +4,7 @@ import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
+import { putBackEvents } from '../../../lambdas/postgres/put-back-events.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
@@ -53,6 +54,23 @@ describe('relaying events', () => {
     expect(Math.max(...waits)).toBe(86_400);
     expect(waits.at(-1)).toBe(86_400);
     expect((await db.event(id)).relay_count).toBe(40);
+  });
+
+  it('begins anew for what the queue did not take: the next scan has it, however long the queue was away', async () => {
+    const { id } = await db.insertEvent();
+    for (let scans = 0; scans < 20; scans += 1) {
+      expect(await relay()).toEqual([id]);
+      await putBackEvents(db.database, [id]);
+    }
+    expect((await db.event(id)).relay_count).toBe(0);
+    // What somebody handled meanwhile, or took again, stays as it is.
+    await putBackEvents(db.database, [id, randomUUID()]);
+    expect((await db.event(id)).relay_count).toBe(0);
+    await relay();
+    await finishEvent(db.database, id);
+    const handled = await db.event(id);
+    await putBackEvents(db.database, [id]);
+    expect(await db.event(id)).toEqual(handled);
   });
 
   it('hands each event to one of several scans', async () => {
