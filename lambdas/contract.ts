@@ -83,6 +83,11 @@ export const metricNames = {
   oldestExpiredSeconds: 'OldestExpiredSeconds',
   /** Count of threshold events published again by the scanner. No dimension. */
   eventsRelayed: 'ThresholdEventsRelayed',
+  /**
+   * Seconds that the threshold event has waited that has waited for longest without anybody telling its user, at each
+   * scan; 0: none does. Events whose email SES does not take are left out. No dimension.
+   */
+  oldestUntoldSeconds: 'OldestUntoldEventSeconds',
   /** Connected integrations with a refresh token, at each scan; estimated where they are many. No dimension. */
   connected: 'ConnectedIntegrations',
   /** Of these, how many have an access token that has expired, at each scan. No dimension. */

@@ -13,6 +13,7 @@ import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
 import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
+import { measureWaitingEvents } from '../postgres/measure-waiting-events.ts';
 import { putBackEvents } from '../postgres/put-back-events.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { type RelayedEvent, relayEvents } from '../postgres/relay-events.ts';
@@ -165,6 +166,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   reportGuards(guards, metrics);
   // Before anything is claimed: a measure of what the scans before have come to.
   await unlessItFails(parts, 'measure', () => measure(parts, guards));
+  await unlessItFails(parts, 'age of waiting events', () => measureEvents(parts));
   const eventsRelayed = await relay(parts);
   const totals = { claimed: 0, enqueued: 0, released: 0 };
   const listed: ClaimableIntegration[] = [];
@@ -319,6 +321,11 @@ async function measure(
   const lowest = rates.find(({ provider }) => !alarmed.has(provider));
   if (lowest) metrics.measure(metricNames.lowestSuccessRate, lowest.percent);
   logger.info('measured', { connected, expired, lowestSuccessRate: lowest ?? null });
+}
+
+async function measureEvents({ database, metrics }: ScanParts): Promise<void> {
+  const { oldestSeconds } = await measureWaitingEvents(database);
+  metrics.seconds(metricNames.oldestUntoldSeconds, Math.round(oldestSeconds));
 }
 
 /** What a scan can do without: it neither fails the scan nor takes the time that its end needs. */
