@@ -455,6 +455,22 @@ describe('the scanner', () => {
     expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: id, provider: 'acme' }]);
   });
 
+  it('waits no longer for a threshold event queue that hangs than it can do without', async () => {
+    await db.insertEvent();
+    await db.insertIntegration();
+    const proxy = await startProxy(sqs.port);
+    const scan = await load('scanner', {
+      [scannerEnv.thresholdQueueUrl]: `http://127.0.0.1:${proxy.port}/000000000000/threshold`,
+    });
+    proxy.hang();
+    const endsAtMs = performance.now() + 20_000;
+    const remainingMs = () => endsAtMs - performance.now();
+    const report = scan({}, { ...context(), getRemainingTimeInMillis: remainingMs });
+    expect(await report).toMatchObject({ enqueued: 1, eventsRelayed: 0 });
+    await proxy.stop();
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
+  });
+
   it('relays events that nobody has handled', async () => {
     const { id } = await db.insertEvent();
     const scan = await load('scanner');
