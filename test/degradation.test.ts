@@ -463,8 +463,8 @@ describe('a key that is unknown', () => {
 
 describe('Postgres away', () => {
   interface Away {
-    readonly begin: () => Promise<unknown> | void;
-    readonly end: () => Promise<unknown> | void;
+    readonly begin: () => Promise<unknown>;
+    readonly end: () => Promise<unknown>;
     readonly said: RegExp;
   }
   /** Sessions of the functions end; what they open anew is let in, or not. */
@@ -474,8 +474,8 @@ describe('Postgres away', () => {
   };
   const ways: Readonly<Record<string, Away>> = {
     'which is stopped': {
-      begin: () => proxy.cut(),
-      end: () => proxy.restore(),
+      begin: async () => proxy.cut(),
+      end: async () => proxy.restore(),
       said: /not reachable/,
     },
     'which may only be read from': {
@@ -542,45 +542,56 @@ describe('Postgres away', () => {
 });
 
 describe('migrations half applied', () => {
-  const migrated = async () => {
-    const result = await invoke('migrator', { direction: 'status' });
-    return (reportOf(result) as unknown as { applied: unknown[] }).applied.length;
+  const applied = async () => {
+    const report = reportOf(await invoke('migrator', { direction: 'status' }));
+    return (report as unknown as { applied: unknown[] }).applied.length;
   };
 
-  it('functions that are newer than the schema start no call whose result could not be stored, and lose nothing', async () => {
+  it('functions that are newer than the schema call nobody, and nothing is lost when it is as new', async () => {
     const due = await connect(alpha, 3);
     const [warned] = await connect(beta, 1);
     const event = await db.insertEvent({ user_id: warned!.userId, integration_id: warned!.id });
-    const last = await migrated();
+    // As a scan leaves them that ended just before: whoever starts an attempt finds it open.
+    await db.sql('UPDATE integrations SET refresh_claim = refresh_claim + 1, refresh_claim_open = true');
+    const last = await applied();
     const before = calls();
-    for (let version = last; version > 1; version -= 1) {
-      // As a scan leaves them that ended before: whoever starts an attempt finds it open.
-      if (version === last) {
-        await db.sql(
-          `UPDATE integrations SET refresh_claim = refresh_claim + 1, refresh_claim_open = true WHERE id = ANY($1)`,
-          [due.map(({ id }) => id)],
-        );
-      }
+    await coldStart('refresher');
+    for (let version = last - 1; version > 0; version -= 1) {
       expect(await invoke('migrator', { direction: 'down', count: 1 })).toMatchObject({ ok: true });
-      await invoke('refresher', recordsOf(...due.map(({ id }) => ({ version: 1, integrationId: id }))));
-      const stored = await db.sql('SELECT FROM integrations WHERE last_refresh_success IS NOT NULL');
-      expect(calls() - before, `with ${version - 1} migrations`).toBe(stored.length);
-      if (stored.length > 0) break;
+      const asked = recordsOf(...due.map(({ id }) => ({ version: 1, integrationId: id })));
+      expect(await invoke('refresher', asked)).toMatchObject({ ok: false });
+      expect(await scan()).toMatchObject({ ok: false, errorMessage: expect.stringMatching(/: 42/) });
+      // It is done with an event where it can be, and says of the others that they have to come again.
+      expect(await invoke('notifier', recordsOf({ version: 1, eventId: event.id }))).toMatchObject({
+        ok: true,
+      });
     }
-    const below = await migrated();
-    expect(below).toBeLessThan(last);
-    // Told or not, it says so: a message is done only when its event is handled.
-    const notified = await invoke('notifier', recordsOf({ version: 1, eventId: event.id }));
-    expect(notified).toMatchObject({ ok: true });
     expect(await checksOf('schema_version')).toEqual(['failed']);
+    expect(await applied()).toBe(1);
+    expect(calls()).toBe(before);
 
     expect(await invoke('migrator', {})).toMatchObject({ ok: true });
-    expect(await migrated()).toBe(last);
+    expect(await applied()).toBe(last);
     await system.store.pointView();
     reportOf(await nextScan());
     await areRefreshed([...due, warned!]);
     await expect.poll(() => toldInApp(warned!), within).toEqual(['integration_warning']);
     await alarmsEnd();
+  });
+
+  it('a column that only the commit of a result needs is missed before there is one', async () => {
+    const due = await connect(alpha, 3);
+    await coldStart('refresher');
+    await db.sql('ALTER TABLE integrations RENAME COLUMN last_failure_at TO put_aside');
+    const before = calls();
+    expect(reportOf(await scan())).toMatchObject({ enqueued: 3 });
+    const failed = () =>
+      events.some(({ type, ...event }) => type === 'batch.ended' && 'error' in event && event.error !== null);
+    await expect.poll(failed, within).toBe(true);
+    expect(calls()).toBe(before);
+    await db.sql('ALTER TABLE integrations RENAME COLUMN put_aside TO last_failure_at');
+    expect(reportOf(await nextScan())).toMatchObject({ enqueued: 3 });
+    await areRefreshed(due);
   });
 });
 

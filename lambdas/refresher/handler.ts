@@ -15,6 +15,7 @@ import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
+import { CommitCheck } from './commit-check.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
 const env = readEnv({
@@ -58,7 +59,7 @@ const secrets = new SecretReader();
 const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics);
+const database = new CommitCheck(new MeasuredDatabase(new FunctionDatabase(env.database, secrets), metrics));
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 
 /** Kept for what follows the queues: the metrics and the answer. */
@@ -80,8 +81,9 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics }, asy
     wanted.set(integrationId, [...(wanted.get(integrationId) ?? []), record]);
   }
 
-  // Without keys nothing is started: a rotated token could not be sealed.
+  // Without keys nothing is started, nor where its result would not be taken: a rotated token would be lost.
   await sealer.load();
+  await database.check();
   const result = await refreshBatch(
     {
       database,
