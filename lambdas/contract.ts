@@ -90,12 +90,17 @@ export const metricNames = {
   claimed: 'IntegrationsClaimed',
   /** Count of claimed rows handed to the refresh queue. No dimension. */
   enqueued: 'IntegrationsEnqueued',
-  /** Count of due rows that a scan left for the next one. No dimension. */
+  /** Count of due rows that a scan left for the next one, as it had no time or the refresh queue did not take them. No dimension. */
   leftDue: 'IntegrationsLeftDue',
   /** Seconds since the longest-expired claimed token expired; 0 when none had. No dimension. */
   oldestExpiredSeconds: 'OldestExpiredSeconds',
   /** Count of threshold events published again by the scanner. No dimension. */
   eventsRelayed: 'ThresholdEventsRelayed',
+  /**
+   * Seconds that the threshold event has waited that has waited for longest without anybody telling its user, at each
+   * scan; 0: none does. Events whose email SES does not take are left out. No dimension.
+   */
+  oldestUntoldSeconds: 'OldestUntoldEventSeconds',
   /** Connected integrations with a refresh token, at each scan; estimated where they are many. No dimension. */
   connected: 'ConnectedIntegrations',
   /** Of these, how many have an access token that has expired, at each scan. No dimension. */

@@ -19,6 +19,7 @@ import type { QueueWithDeadLetters } from './dead-letter-queue.ts';
 import { emailMetric } from './email-metrics.ts';
 import type { StageFunction } from './function.ts';
 import type { Settings } from './settings.ts';
+import { timingOf } from './timing.ts';
 
 export interface AlarmsProps {
   readonly settings: Settings;
@@ -114,7 +115,7 @@ function definitions(
     {
       name: 'scanner behind',
       sentence:
-        'Three scans in a row left due integrations for the next one: there are more than a scan can claim in its time.',
+        'Three scans in a row left due integrations for the next one: there are more than a scan can claim in its time, or the refresh queue does not take them.',
       metric: own(metricNames.leftDue, Stats.MAXIMUM, scanInterval),
       threshold: 0,
       periods: 3,
@@ -245,6 +246,15 @@ function definitions(
       metric: deadLetters(thresholdQueue),
       threshold: 0,
       periods: 1,
+    },
+    {
+      name: 'users not told',
+      sentence:
+        'A warning, a disconnection or a dead grant has waited for so long that its message was sent twice at least, or could not be: its user knows nothing of it.',
+      metric: own(metricNames.oldestUntoldSeconds, Stats.MAXIMUM, scanInterval),
+      // What never reached the queue is published by the first scan after the hold, and handled before the second.
+      threshold: timingOf(settings).eventRelayHold + 2 * scanInterval.toSeconds(),
+      periods: 2,
     },
     {
       name: 'database unreachable',

@@ -118,7 +118,10 @@ export class Dashboard extends Construct {
               waiting(thresholdQueue.queue, 'waiting'),
               metric(metricNames.eventsRelayed, 'published again by the scanner'),
             ],
-            [oldest(thresholdQueue.queue, 'age of the oldest (s)')],
+            [
+              oldest(thresholdQueue.queue, 'age of the oldest (s)'),
+              metric(metricNames.oldestUntoldSeconds, 'nobody told for (s)', Stats.MAXIMUM, Color.RED),
+            ],
           ),
           graph('Dead letters', [
             waiting(refreshQueue.deadLetters, 'refresh requests'),

@@ -38,6 +38,9 @@ const database = new MeasuredDatabase(new FunctionDatabase(env.database, new Sec
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sender = env.senderEmail === undefined ? null : new EmailSender(env.senderEmail, env.configurationSet);
 
+/** Kept for what follows the queue: the metrics and the answer. */
+const answerMs = 500;
+
 /** Tells users what threshold events say. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
   const parts = {
@@ -71,6 +74,6 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
   }
   // Waiting would mend neither a malformed message, which five quick receives take to the dead-letter queue, nor one
   // that only lacked time.
-  await thresholdQueue.returnNow(atOnce);
+  await thresholdQueue.returnNow(atOnce, clock.remainingMs() - answerMs);
   return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 });

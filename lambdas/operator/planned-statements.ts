@@ -30,7 +30,9 @@ import { loadEvent } from '../postgres/load-event.ts';
 import { loadIntegration } from '../postgres/load-integration.ts';
 import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
+import { measureWaitingEvents } from '../postgres/measure-waiting-events.ts';
 import { openCircuit } from '../postgres/open-circuit.ts';
+import { putBackEvents } from '../postgres/put-back-events.ts';
 import { readProviderStates } from '../postgres/read-provider-states.ts';
 import { recordEmail } from '../postgres/record-email.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
@@ -109,7 +111,9 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
   'measure-providers': (database) =>
     measureProviders(database, { windowSeconds: 1, refreshWindowSeconds: 1, dueUpTo: 1 }),
   'measure-tokens': (database) => measureTokens(database, { expiredUpTo: 1, countUpTo: 1 }),
+  'measure-waiting-events': measureWaitingEvents,
   'open-circuit': (database) => openCircuit(database, { provider: '' }),
+  'put-back-events': (database) => putBackEvents(database, [id]),
   'read-provider-states': readProviderStates,
   'record-email': (database) => recordEmail(database, id, { sent: true, outcome: '' }),
   'record-failures': (database) =>

@@ -6,6 +6,7 @@ import { listAppliedMigrations } from '../postgres/list-applied-migrations.ts';
 import { type CheckFacts, listChecks } from '../postgres/list-checks.ts';
 import { type IndexFacts, listIndexes } from '../postgres/list-indexes.ts';
 import { listRequiredColumns } from '../postgres/list-required-columns.ts';
+import { planning } from '../postgres/planning.ts';
 import {
   type NeededColumn,
   type NeededIndex,
@@ -170,16 +171,6 @@ export const schemaTopics: readonly Topic[] = [
     },
   },
 ];
-
-/** Has statements planned and never run: the server then looks at names, types and privileges alone. */
-function planning(database: Database): Database {
-  return {
-    async query(statement, parameters) {
-      await database.query(`EXPLAIN ${statement}`, parameters);
-      return [];
-    },
-  };
-}
 
 function faultsOr(faults: readonly Finding[], found: string): Finding | readonly Finding[] {
   return faults.length > 0 ? faults : ok(found);

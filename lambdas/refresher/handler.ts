@@ -17,6 +17,7 @@ import { SecretSealer } from '../secret-sealer.ts';
 import { ProviderClients } from '../secrets/provider-clients.ts';
 import { SecretReader } from '../secrets/secret-reader.ts';
 import { Queue } from '../sqs/queue.ts';
+import { CommitCheck } from './commit-check.ts';
 import { refreshBatch } from './refresh-batch.ts';
 
 const env = readEnv({
@@ -65,8 +66,13 @@ const providers = new ProviderClients(secrets, env.providerSecretPrefix);
 const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 const sealedResultQueue = new Queue(env.sealedResultQueueUrl);
-const database = new MeasuredDatabase(new FunctionDatabase(env.database, secrets, clock), metrics);
+const database = new CommitCheck(
+  new MeasuredDatabase(new FunctionDatabase(env.database, secrets, clock), metrics),
+);
 const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
+
+/** Kept for what follows the queues: the metrics and the answer. */
+const answerMs = 500;
 
 /** Refreshes the integrations that a batch of messages asks for. */
 export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
@@ -87,8 +93,9 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
     if (claim !== undefined) named.push({ id: integrationId, claim });
   }
 
-  // Without keys nothing is started: a rotated token could not be sealed.
+  // Without keys nothing is started, nor where its result would not be taken: a rotated token would be lost.
   await sealer.load();
+  await database.check();
   const result = await refreshBatch(
     {
       database,
@@ -105,15 +112,21 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
     named,
   );
   for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
-  await publish(result.events);
+  // A queue that is away must not cost the answer and the metrics, which come after.
+  const queuesMs = () => clock.remainingMs() - answerMs;
+  await publish(result.events, queuesMs());
 
   // Waiting would mend neither a malformed message nor one that only lacked time.
-  await refreshQueue.returnNow(failed.map(({ receiptHandle }) => receiptHandle));
+  await refreshQueue.returnNow(
+    failed.map(({ receiptHandle }) => receiptHandle),
+    queuesMs(),
+  );
   return { batchItemFailures: failed.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 });
 
 async function publish(
   events: readonly { readonly eventId: string; readonly provider: string }[],
+  withinMs: number,
 ): Promise<void> {
   if (events.length === 0) return;
   const refused = await thresholdQueue.send(
@@ -121,6 +134,7 @@ async function publish(
       body: { version: 1, eventId, provider: messageProvider(provider) } satisfies ThresholdEventMessage,
       groupId: provider,
     })),
+    withinMs,
   );
   // The outbox has them: the scanner relays what is not handled in time.
   if (refused.length > 0) logger.warn('events left to the relay', { count: refused.length });

@@ -4,7 +4,7 @@ import type { AttemptPurpose } from '../domain/lapse.ts';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
-import { type Database, sqlState } from '../postgres/database.ts';
+import { type Database, isUnreachable, sqlState } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
 import { type LapseResult, type RecordedLapse, recordLapses } from '../postgres/record-lapses.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
@@ -81,8 +81,8 @@ export class ResultStore {
     this.#sealer = options.sealer;
     this.#tokensAtRest = options.tokensAtRest;
     this.#remainingMs = options.remainingMs;
-    // A SQLSTATE other than "connection lost" may be about one row's values.
-    const mustSplit = (error: unknown) => sqlState(error) !== null;
+    // A SQLSTATE may be about one row's values, unless it says that Postgres is away: from all rows alike.
+    const mustSplit = (error: unknown) => sqlState(error) !== null && !isUnreachable(error);
     this.#refreshed = new GroupCommit(
       async (results) => {
         const rows = await storeRefreshed(database, results.map(agedToNow), options);

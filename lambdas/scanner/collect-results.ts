@@ -32,6 +32,9 @@ export interface CollectParts {
 /** Receives under way at once: their commits share one connection, and an empty queue is asked by one alone. */
 const parallelReceives = 8;
 
+/** How long SQS is waited for to take messages back; otherwise their visibility time-out does. */
+const returnMs = 3_000;
+
 /** Beyond the visibility time-out: the clocks of SQS and Postgres need not agree to the second. */
 const marginSeconds = 5;
 
@@ -201,7 +204,7 @@ class Collection {
   }
 
   async #return(receiptHandles: readonly string[]): Promise<void> {
-    if (!(await this.#parts.sealedResultQueue.returnNow(receiptHandles))) this.inDoubt = true;
+    if (!(await this.#parts.sealedResultQueue.returnNow(receiptHandles, returnMs))) this.inDoubt = true;
   }
 
   /** By the clocks of Postgres and SQS: ours may be wrong. */

@@ -19,8 +19,10 @@ import { letThrough } from '../postgres/let-through.ts';
 import { listDue } from '../postgres/list-due.ts';
 import { measureProviders } from '../postgres/measure-providers.ts';
 import { measureTokens } from '../postgres/measure-tokens.ts';
+import { measureWaitingEvents } from '../postgres/measure-waiting-events.ts';
+import { putBackEvents } from '../postgres/put-back-events.ts';
 import { recordScan } from '../postgres/record-scan.ts';
-import { relayEvents } from '../postgres/relay-events.ts';
+import { type RelayedEvent, relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
 import type { Sealer } from '../sealing/token-sealer.ts';
 import type { Queue } from '../sqs/queue.ts';
@@ -95,6 +97,9 @@ const chunkSize = 1_000;
 const countLimit = 10_000;
 const listLimit = 1_000;
 const relayLimit = 500;
+
+/** How long the threshold event queue is waited for: what is due comes after. */
+const relayMs = 5_000;
 
 /** How far a measure counts: it is for a graph, and must not take a scan's time in an outage. */
 const measureLimits = { expiredUpTo: 100_000, countUpTo: 10_000 };
@@ -178,6 +183,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   reportGuards(guards, metrics);
   // Before anything is claimed: a measure of what the scans before have come to.
   await unlessItFails(parts, 'measure', () => measure(parts, guards));
+  await unlessItFails(parts, 'age of waiting events', () => measureEvents(parts));
   const eventsRelayed = await relay(parts);
   const totals = { claimed: 0, enqueued: 0, released: 0 };
   const listed: ClaimableIntegration[] = [];
@@ -189,6 +195,9 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
   const patient = () => withTimeout(database, Math.max(endMs, parts.remainingMs() - endMs));
   const runs = claimRuns(guards, provider, settings.pacedSpreadSeconds);
   let exhausted = false;
+  // A queue that takes nothing of a chunk takes nothing of the next one: to claim all and give it up would serve nobody.
+  let queueAway = false;
+  const mayClaim = () => !queueAway && parts.remainingMs() >= reserveMs;
   // Claiming the next chunk goes on while the messages of the one before are sent.
   let sending: Promise<void> = Promise.resolve();
   const handOn = async (
@@ -201,6 +210,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     sending = enqueue(parts, chunk, delaySeconds).then((sent) => {
       totals.enqueued += sent;
       totals.released += chunk.length - sent;
+      queueAway ||= isAway(chunk, sent);
     });
     // Awaited above or below; until then its failure must not count as unhandled.
     sending.catch(() => undefined);
@@ -213,7 +223,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
         let after: Date | null = null;
         exhausted = false;
         while (!exhausted && totals.claimed < most && claimedInRun < run.limit) {
-          if (parts.remainingMs() < reserveMs) break;
+          if (!mayClaim()) break;
           const wanted = Math.min(chunkSize, most - totals.claimed, run.limit - claimedInRun);
           const chunk: ClaimedIntegration[] = await claimDue(patient(), {
             windowSeconds: settings.refreshWindowSeconds,
@@ -245,7 +255,7 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     await claimAll(null);
     collectedAt = await collecting;
     const wanted = { provider, limit: limit === null ? null : Math.max(0, limit - totals.claimed) };
-    if (parts.remainingMs() >= reserveMs) await handOn(await probe(parts, guards, wanted, collectedAt));
+    if (mayClaim()) await handOn(await probe(parts, guards, wanted, collectedAt));
     if (collectedAt !== null) await claimAll(collectedAt);
   } finally {
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
@@ -255,8 +265,12 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     {
       database,
       settings,
-      timeLeft: () => parts.remainingMs() >= reserveMs,
-      enqueue: (claims) => enqueue(parts, claims),
+      timeLeft: mayClaim,
+      enqueue: async (claims) => {
+        const sent = await enqueue(parts, claims);
+        queueAway ||= isAway(claims, sent);
+        return sent;
+      },
     },
     {
       provider,
@@ -281,7 +295,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
 
   metrics.count(metricNames.claimed, totals.claimed);
   metrics.count(metricNames.enqueued, totals.enqueued);
-  metrics.count(metricNames.leftDue, left);
+  // Also what the refresh queue did not take: the alarm "scanner behind" tells of both.
+  metrics.count(metricNames.leftDue, Math.max(left, totals.released));
   metrics.count(metricNames.eventsRelayed, eventsRelayed);
   metrics.seconds(metricNames.oldestExpiredSeconds, Math.round(oldestExpiredSeconds));
   logger.info('scanned', {
@@ -312,6 +327,11 @@ function collect(parts: ScanParts): Promise<string | null> {
   return collectResults({ ...parts, timeLeft: () => parts.remainingMs() >= reserveMs });
 }
 
+/** Of a single message the fault may be its own. */
+function isAway(claims: readonly unknown[], sent: number): boolean {
+  return sent === 0 && claims.length > 1;
+}
+
 type Claim = Pick<ClaimedIntegration, 'id' | 'provider' | 'claim'>;
 
 /** How fresh tokens are, and how well the refreshes of each provider go. */
@@ -335,6 +355,11 @@ async function measure(
   const lowest = rates.find(({ provider }) => !alarmed.has(provider));
   if (lowest) metrics.measure(metricNames.lowestSuccessRate, lowest.percent);
   logger.info('measured', { connected, expired, lowestSuccessRate: lowest ?? null });
+}
+
+async function measureEvents({ database, metrics }: ScanParts): Promise<void> {
+  const { oldestSeconds } = await measureWaitingEvents(database);
+  metrics.seconds(metricNames.oldestUntoldSeconds, Math.round(oldestSeconds));
 }
 
 /** What a scan can do without: it neither fails the scan nor takes the time that its end needs. */
@@ -388,9 +413,20 @@ async function relay({ database, thresholdQueue, settings, logger }: ScanParts):
       body: { version: 1, eventId: id, provider: messageProvider(provider) } satisfies ThresholdEventMessage,
       groupId: relayGroupId,
     })),
+    relayMs,
   );
-  if (refused.length > 0)
+  if (refused.length > 0) {
     logger.error('messages refused by the threshold event queue', { count: refused.length });
+    try {
+      await putBackEvents(
+        database,
+        refused.map((index) => (events[index] as RelayedEvent).id),
+      );
+    } catch (error) {
+      // They wait for their next relay then, as if they had been sent.
+      logger.warn('events not put back', { count: refused.length, cause: errorFields(error) });
+    }
+  }
   return events.length - refused.length;
 }
 

@@ -10,30 +10,41 @@ export const secretCacheMs = 5 * 60 * 1000;
 /** A secret is read no more often than this, however often somebody doubts it. */
 const minimumAgeMs = 1_000;
 
+/**
+ * How long a secret that is known already is waited for when it is read again, and how long none is asked for after that
+ * was in vain. Results wait for secrets as well, and a Secrets Manager that hangs must not cost them their time.
+ */
+const rereadMs = 2_000;
+const awayPauseMs = 10_000;
+
 /** Reads secrets and keeps them for a few minutes. */
 export class SecretReader {
   readonly #client = new SecretsManagerClient({
     maxAttempts: 3,
     requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
   });
-  readonly #cache = new Map<string, { value: Promise<string | null>; readAtMs: number; doubted: boolean }>();
+  readonly #cache = new Map<string, CachedSecret>();
 
   /** The secret's string; `null`: there is no such secret. Throws what the SDK throws for anything else. */
   get(secretId: string): Promise<string | null> {
     const cached = this.#cache.get(secretId);
-    const usableMs = cached?.doubted ? minimumAgeMs : secretCacheMs;
-    if (cached && performance.now() - cached.readAtMs < usableMs) return cached.value;
-    // Secrets Manager being away must not cost a result that Postgres would take: what was read last still serves.
-    const value = this.#read(secretId).catch((error) => {
-      if (!cached) {
-        this.#cache.delete(secretId);
-        throw error;
-      }
-      this.forget(secretId);
-      return cached.value;
-    });
-    this.#cache.set(secretId, { value, readAtMs: performance.now(), doubted: false });
-    return value;
+    if (cached && performance.now() < usableUntilMs(cached)) return cached.value;
+    const next: CachedSecret = {
+      // Secrets Manager being away must not cost a result that Postgres would take: what was read last still serves.
+      value: this.#read(secretId, cached && AbortSignal.timeout(rereadMs)).catch((error) => {
+        if (!cached) {
+          this.#cache.delete(secretId);
+          throw error;
+        }
+        next.askAgainAtMs = performance.now() + awayPauseMs;
+        return cached.value;
+      }),
+      readAtMs: performance.now(),
+      doubted: false,
+      askAgainAtMs: null,
+    };
+    this.#cache.set(secretId, next);
+    return next.value;
   }
 
   /** Makes the next `get` ask again: somebody has reason to think that the secret has changed. */
@@ -42,10 +53,11 @@ export class SecretReader {
     if (cached) cached.doubted = true;
   }
 
-  async #read(secretId: string): Promise<string | null> {
+  async #read(secretId: string, signal: AbortSignal | undefined): Promise<string | null> {
     try {
       const { SecretString: value } = await this.#client.send(
         new GetSecretValueCommand({ SecretId: secretId }),
+        { ...(signal && { abortSignal: signal }) },
       );
       return value ?? null;
     } catch (error) {
@@ -53,6 +65,18 @@ export class SecretReader {
       throw error;
     }
   }
+}
+
+interface CachedSecret {
+  readonly value: Promise<string | null>;
+  readonly readAtMs: number;
+  doubted: boolean;
+  /** Secrets Manager was away when this was to be read again; it is the one before. */
+  askAgainAtMs: number | null;
+}
+
+function usableUntilMs({ readAtMs, doubted, askAgainAtMs }: CachedSecret): number {
+  return askAgainAtMs ?? readAtMs + (doubted ? minimumAgeMs : secretCacheMs);
 }
 
 /** A secret that the function cannot work without is missing or unusable. Holds no part of its value. */

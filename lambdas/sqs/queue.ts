@@ -50,8 +50,14 @@ export class Queue {
     this.#url = url;
   }
 
-  /** Sends all messages, several batches at a time. Returns the indexes of those that were not accepted. */
-  async send(messages: readonly OutgoingMessage[]): Promise<number[]> {
+  /**
+   * Sends all messages, several batches at a time. Returns the indexes of those that were not accepted. A queue that
+   * takes none of the batches under way is away: what is left is refused as well, rather than waited for.
+   *
+   * `withinMs`: what is not accepted by then is refused.
+   */
+  async send(messages: readonly OutgoingMessage[], withinMs?: number): Promise<number[]> {
+    const signal = withinMs === undefined ? undefined : timeIsUp(withinMs);
     const batches: SendMessageBatchRequestEntry[][] = [];
     let bytes = 0;
     for (const [index, { body, groupId, delaySeconds }] of messages.entries()) {
@@ -73,24 +79,33 @@ export class Queue {
     }
     const refused: number[] = [];
     let next = 0;
+    let unansweredInARow = 0;
     const worker = async (): Promise<void> => {
       for (let entries = batches[next++]; entries; entries = batches[next++]) {
-        refused.push(...(await this.#sendBatch(entries)));
+        const away = unansweredInARow >= parallelBatches || signal?.aborted === true;
+        const notAccepted = away ? null : await this.#sendBatch(entries, signal);
+        unansweredInARow = notAccepted === null ? unansweredInARow + 1 : 0;
+        refused.push(...(notAccepted ?? entries.map(({ Id: id }) => Number(id))));
       }
     };
     await Promise.all(Array.from({ length: Math.min(parallelBatches, batches.length) }, worker));
     return refused;
   }
 
-  async #sendBatch(entries: SendMessageBatchRequestEntry[]): Promise<number[]> {
+  /** Returns the indexes that SQS did not accept; `null`: it did not answer for the batch, or with an error. */
+  async #sendBatch(
+    entries: SendMessageBatchRequestEntry[],
+    signal: AbortSignal | undefined,
+  ): Promise<number[] | null> {
     try {
       const { Failed: failed = [] } = await this.#client.send(
         new SendMessageBatchCommand({ QueueUrl: this.#url, Entries: entries }),
+        { ...(signal && { abortSignal: signal }) },
       );
       return failed.map(({ Id: id }) => Number(id));
     } catch {
       // Accepted or not, we do not know. Both queues' consumers take duplicates, so a repeat is harmless.
-      return entries.map(({ Id: id }) => Number(id));
+      return null;
     }
   }
 
@@ -128,8 +143,12 @@ export class Queue {
       .catch(() => undefined);
   }
 
-  /** Makes received messages visible again at once. `false`: not all of them; they return by their timeout. */
-  async returnNow(receiptHandles: readonly string[]): Promise<boolean> {
+  /**
+   * Makes received messages visible again at once, as far as that is done within the time. `false`: not all of them; they
+   * return by their timeout.
+   */
+  async returnNow(receiptHandles: readonly string[], withinMs: number): Promise<boolean> {
+    const signal = timeIsUp(withinMs);
     let all = true;
     for (let start = 0; start < receiptHandles.length; start += batchSize) {
       const entries = receiptHandles
@@ -138,6 +157,7 @@ export class Queue {
       try {
         const { Failed: failed = [] } = await this.#client.send(
           new ChangeMessageVisibilityBatchCommand({ QueueUrl: this.#url, Entries: entries }),
+          { abortSignal: signal },
         );
         all &&= failed.length === 0;
       } catch {
@@ -146,6 +166,10 @@ export class Queue {
     }
     return all;
   }
+}
+
+function timeIsUp(withinMs: number): AbortSignal {
+  return AbortSignal.timeout(Math.max(0, Math.floor(withinMs)));
 }
 
 /** JSON in ASCII: SQS refuses some characters that Postgres stores, and no name may keep a message from being sent. */

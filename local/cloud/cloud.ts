@@ -20,6 +20,7 @@ import { startQueues } from './queues.ts';
 import { startRdsGateway } from './rds-gateway.ts';
 import { startSchedule } from './schedule.ts';
 import { startSecrets } from './secrets.ts';
+import type { ServiceFault } from './service-fault.ts';
 import type { DatabaseClusterSpec, StackSpec } from './stack.ts';
 import { readStack } from './stack.ts';
 import { readTemplate } from './template.ts';
@@ -84,6 +85,10 @@ export interface LocalCloud {
   getSecret(name: string): string | undefined;
   /** Breaks the email service; null mends it. */
   setEmailFault(fault: EmailFault | null): void;
+  /** Breaks Secrets Manager for the functions; null mends it. */
+  setSecretsFault(fault: ServiceFault | null): void;
+  /** Breaks a queue for the functions that send to it; null mends it. By its logical id. */
+  setQueueFault(queueId: string, fault: ServiceFault | null): void;
   /** How many calls the email service has had. */
   emailCallCount(): number;
   listEmails(): Promise<ReceivedEmail[]>;
@@ -279,6 +284,8 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       putSecret: secrets.put,
       getSecret: secrets.get,
       setEmailFault: email.setFault,
+      setSecretsFault: secrets.setFault,
+      setQueueFault: queues.setFault,
       emailCallCount: email.callCount,
       listEmails: email.list,
       cutDatabaseConnections: gateway.cutConnections,

@@ -6,6 +6,7 @@ import { neededForSqs, sqsDenial } from './iam/sqs.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, explainListenError } from './loopback.ts';
 import { createMoveTasks } from './move-tasks.ts';
+import type { ServiceFault } from './service-fault.ts';
 import type { SqsCall } from './sqs-client.ts';
 import { createSqsCaller } from './sqs-client.ts';
 import type { QueueSpec } from './stack.ts';
@@ -19,6 +20,8 @@ export interface Queues {
   callAs(functionId: string): SqsCall;
   /** Creates the stack's queues, dead-letter queues first. */
   create(specs: QueueSpec[]): Promise<void>;
+  /** Breaks a queue for functions that send to it; null mends it. */
+  setFault(queueId: string, fault: ServiceFault | null): void;
   stop(): Promise<void>;
 }
 
@@ -36,6 +39,9 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
   const groupIds = createGroupIds();
   const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
   let specs: QueueSpec[] = [];
+  /** By the queue's URL. */
+  const faults = new Map<string, ServiceFault>();
+  const mended: (() => void)[] = [];
 
   app.addHook('preHandler', async (request, reply) => {
     const untimely = judgeRequestTime(request.headers, Date.now());
@@ -63,6 +69,16 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
         .headers({ 'content-type': 'application/x-amz-json-1.0', ...headers })
         .send(JSON.stringify(body));
     }
+  });
+  app.addHook('preHandler', async (request, reply) => {
+    const { QueueUrl: url = '' } = (request.body ?? {}) as { QueueUrl?: string };
+    const fault = faults.get(url);
+    if (!fault || callerOf(request.raw) === null || !actionOf(request.headers).startsWith('SendMessage'))
+      return;
+    if ('status' in fault) return reply.status(fault.status).send();
+    await new Promise<void>((resolve) => mended.push(resolve));
+    // Its caller has gone: nobody was told that the message was taken.
+    return reply.status(503).send();
   });
   app.addHook('preHandler', async (request, reply) => {
     const action = actionOf(request.headers);
@@ -116,7 +132,14 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
         await call('CreateQueue', { QueueName: spec.name, Attributes: spec.attributes });
       }
     },
+    setFault(queueId, fault) {
+      const { url = '' } = specs.find(({ id }) => id === queueId) ?? {};
+      if (fault) faults.set(url, fault);
+      else faults.delete(url);
+      for (const resolve of mended.splice(0)) resolve();
+    },
     async stop() {
+      for (const resolve of mended.splice(0)) resolve();
       moveTasks.stop();
       await app.close();
     },

@@ -7,6 +7,7 @@ import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import { secretArn } from './secret-arn.ts';
 import { generateSecretString } from './secret-string.ts';
+import type { ServiceFault } from './service-fault.ts';
 import type { SecretSpec } from './stack.ts';
 
 /** A Secrets Manager endpoint. */
@@ -16,6 +17,8 @@ export interface Secrets {
   put(name: string, value: string | object): void;
   /** The current value of a secret. Name, ARN, or a template secret's logical id; undefined when there is none. */
   get(name: string): string | undefined;
+  /** Breaks the service for functions; null mends it. */
+  setFault(fault: ServiceFault | null): void;
   stop(): Promise<void>;
 }
 
@@ -247,7 +250,12 @@ export async function startSecrets({
     },
   };
 
+  let fault: ServiceFault | null = null;
   const server = createServer(async (request, response) => {
+    if (fault && callerOf(request) !== null) {
+      if ('status' in fault) sendJson(response, fault.status, { __type: 'InternalServiceError' });
+      return;
+    }
     const action = String(request.headers['x-amz-target'] ?? '').replace('secretsmanager.', '');
     try {
       const body = await readBody(request);
@@ -280,6 +288,9 @@ export async function startSecrets({
     get(name) {
       const secret = secrets.find(({ logicalId }) => logicalId === name) ?? find(name);
       return secret?.versions.find(({ stages }) => stages.includes('AWSCURRENT'))?.secretString;
+    },
+    setFault(next) {
+      fault = next;
     },
     stop: () => closeServer(server),
   };

@@ -16,6 +16,7 @@ import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { createSqsCaller } from '../../local/cloud/sqs-client.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { startProxy } from '../support/proxy.ts';
 import {
   failedOf,
   invocationContext,
@@ -90,6 +91,16 @@ const bodiesOn = (queue: string) =>
   (sqs.inspectQueue(queue)?.messages.ready ?? []).map(
     ({ body }) => JSON.parse(body) as Record<string, unknown>,
   );
+
+/** The values of a metric without a dimension, as the functions printed them. */
+const measured = (name: string): number[] =>
+  output
+    .join('')
+    .split('\n')
+    .filter((line) => line.includes('"_aws"'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => name in line && !('provider' in line))
+    .flatMap((line) => line[name] as number | number[]);
 
 const refreshMessage = (integrationId: string, provider = 'acme') => ({
   version: 1,
@@ -379,6 +390,53 @@ describe('the scanner', () => {
     expect(await scan({}, context(1_000))).toMatchObject({ claimed: 0, left: 3 });
   });
 
+  it('whose queue takes nothing gives up at the first chunk, and says that all is left', async () => {
+    await db.sql(
+      `INSERT INTO integrations (user_id, provider, access_token, refresh_token, expires_at)
+       SELECT gen_random_uuid(), 'acme', 'a', 'r' || n, now() FROM generate_series(1, 3500) AS n`,
+    );
+    const lost = await load('scanner', { [scannerEnv.refreshQueueUrl]: queueUrl('nowhere') });
+    const report = (await lost({}, context(240_000))) as { claimed: number };
+    // While the first chunk is being sent, the second is claimed.
+    expect(report.claimed).toBeLessThanOrEqual(2_000);
+    expect(report).toMatchObject({ enqueued: 0, released: report.claimed, left: 3_500 });
+    expect(measured(metricNames.leftDue)).toEqual([3_500]);
+    expect(await (await load('scanner'))({}, context(240_000))).toMatchObject({ enqueued: 3_500, left: 0 });
+    expect(measured(metricNames.leftDue)).toEqual([3_500, 0]);
+  });
+
+  it('says of the few that its queue did not take that they are left', async () => {
+    await db.insertIntegration();
+    const lost = await load('scanner', { [scannerEnv.refreshQueueUrl]: queueUrl('nowhere') });
+    expect(await lost({}, context())).toMatchObject({ released: 1 });
+    expect(measured(metricNames.leftDue)).toEqual([1]);
+  });
+
+  it('publishes at the next scan what the threshold event queue did not take, and claims all the same', async () => {
+    const { id } = await db.insertEvent();
+    await db.insertIntegration();
+    const lost = await load('scanner', { [scannerEnv.thresholdQueueUrl]: queueUrl('nowhere') });
+    expect(await lost({}, context())).toMatchObject({ enqueued: 1, eventsRelayed: 0 });
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
+    expect(bodiesOn('threshold')).toEqual([{ version: 1, eventId: id, provider: 'acme' }]);
+  });
+
+  it('waits no longer for a threshold event queue that hangs than it can do without', async () => {
+    await db.insertEvent();
+    await db.insertIntegration();
+    const proxy = await startProxy(sqs.port);
+    const scan = await load('scanner', {
+      [scannerEnv.thresholdQueueUrl]: `http://127.0.0.1:${proxy.port}/000000000000/threshold`,
+    });
+    proxy.hang();
+    const endsAtMs = performance.now() + 20_000;
+    const remainingMs = () => endsAtMs - performance.now();
+    const report = scan({}, { ...context(), getRemainingTimeInMillis: remainingMs });
+    expect(await report).toMatchObject({ enqueued: 1, eventsRelayed: 0 });
+    await proxy.stop();
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
+  });
+
   it('relays events that nobody has handled', async () => {
     const { id } = await db.insertEvent();
     const scan = await load('scanner');
@@ -486,6 +544,31 @@ describe('the refresher', () => {
     const { id } = await claimed();
     const refresh = await load('refresher', { [refresherEnv.thresholdQueueUrl]: queueUrl('nowhere') });
     expect(failedOf(await refresh(sqsEvent(refreshMessage(id)), context()))).toEqual([]);
+    await db.sql('UPDATE evergrant.threshold_events SET relay_after = now()');
+    expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
+  });
+
+  it('answers in time, and with its metrics, while a queue hangs that it publishes to', async () => {
+    endpoint.answer = () => refused('invalid_grant');
+    const { id } = await claimed();
+    const proxy = await startProxy(sqs.port);
+    const hanging = `http://127.0.0.1:${proxy.port}/000000000000/threshold`;
+    const refresh = await load('refresher', {
+      [refresherEnv.thresholdQueueUrl]: hanging,
+      [refresherEnv.callTimeoutMs]: '1000',
+    });
+    proxy.hang();
+    const endsAtMs = performance.now() + 9_000;
+    const remainingMs = () => endsAtMs - performance.now();
+    const work = refresh(sqsEvent(refreshMessage(id)), {
+      ...context(),
+      getRemainingTimeInMillis: remainingMs,
+    });
+    expect(failedOf(await work)).toEqual([]);
+    expect(remainingMs()).toBeGreaterThan(0);
+    expect(output.join('')).toContain('events left to the relay');
+    expect(output.join('')).toContain(metricNames.failed);
+    await proxy.stop();
     await db.sql('UPDATE evergrant.threshold_events SET relay_after = now()');
     expect(await (await load('scanner'))({}, context())).toMatchObject({ eventsRelayed: 1 });
   });

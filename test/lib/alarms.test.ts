@@ -69,6 +69,23 @@ describe('alarms', () => {
     }
   });
 
+  it('are those that the page on parts that are away leads to', () => {
+    const docs = path.join(import.meta.dirname, '..', '..', 'docs');
+    const page = readFileSync(path.join(docs, 'degradation.md'), 'utf8');
+    const targets = [...page.matchAll(/\]\((\w+\.md)#([\w-]+)\)/g)];
+    expect(targets.length).toBeGreaterThan(20);
+    for (const [, file = '', section] of targets) {
+      const headings = [...readFileSync(path.join(docs, file), 'utf8').matchAll(/^##+ (.+)$/gm)];
+      expect(headings.map(([, heading = '']) => heading.toLowerCase().replaceAll(' ', '-'))).toContain(
+        section,
+      );
+    }
+    // What is away, what goes on, what waits, what could be lost, who hears of it, what to do.
+    for (const line of page.split('\n').filter((each) => each.startsWith('| '))) {
+      expect(line.split('|'), line).toHaveLength(6 + 2);
+    }
+  });
+
   it('are sentences that name their section, and tell the topic when they begin and end', () => {
     for (const alarm of alarms) {
       const text = textOf(alarm);

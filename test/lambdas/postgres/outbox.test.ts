@@ -4,6 +4,8 @@ import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
+import { measureWaitingEvents } from '../../../lambdas/postgres/measure-waiting-events.ts';
+import { putBackEvents } from '../../../lambdas/postgres/put-back-events.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { relayEvents } from '../../../lambdas/postgres/relay-events.ts';
 import { releaseEmail } from '../../../lambdas/postgres/release-email.ts';
@@ -55,12 +57,58 @@ describe('relaying events', () => {
     expect((await db.event(id)).relay_count).toBe(40);
   });
 
+  it('begins anew for what the queue did not take: the next scan has it, however long the queue was away', async () => {
+    const { id } = await db.insertEvent();
+    for (let scans = 0; scans < 20; scans += 1) {
+      expect(await relay()).toEqual([id]);
+      await putBackEvents(db.database, [id]);
+    }
+    expect((await db.event(id)).relay_count).toBe(0);
+    // What somebody handled meanwhile, or took again, stays as it is.
+    await putBackEvents(db.database, [id, randomUUID()]);
+    expect((await db.event(id)).relay_count).toBe(0);
+    await relay();
+    await finishEvent(db.database, id);
+    const handled = await db.event(id);
+    await putBackEvents(db.database, [id]);
+    expect(await db.event(id)).toEqual(handled);
+  });
+
   it('hands each event to one of several scans', async () => {
     for (let i = 0; i < 60; i += 1) await db.insertEvent();
     const scans = Array.from({ length: 6 }, () => db.connection());
     const taken = await Promise.all(scans.map((scan) => relayEvents(scan, { holdSeconds: 360, limit: 500 })));
     expect(taken.flat()).toHaveLength(60);
     expect(new Set(taken.flat().map(({ id }) => id)).size).toBe(60);
+  });
+});
+
+describe('the age of what nobody has told', () => {
+  const ago = (seconds: number) => new Date(Date.now() - seconds * 1_000);
+  const oldest = async () => (await measureWaitingEvents(db.database)).oldestSeconds;
+
+  it('is that of the oldest event which is not handled', async () => {
+    expect(await oldest()).toBe(0);
+    await db.insertEvent({ created_at: ago(900), handled_at: new Date() });
+    expect(await oldest()).toBe(0);
+    await db.insertEvent({ created_at: ago(300) });
+    await db.insertEvent({ created_at: ago(600) });
+    expect(await oldest()).toBeGreaterThan(599);
+    expect(await oldest()).toBeLessThan(700);
+  });
+
+  it('leaves out whose email was tried and not sent, until it is', async () => {
+    const { id } = await db.insertEvent({ created_at: ago(600), email_kind: 'reconnect' });
+    expect(await oldest()).toBeGreaterThan(599);
+    await claimEmail(db.database, id, 25);
+    expect(await oldest()).toBe(0);
+    await releaseEmail(db.database, id);
+    expect(await oldest()).toBe(0);
+    await claimEmail(db.database, id, 25);
+    await recordEmail(db.database, id, { sent: true, outcome: 'message-1' });
+    expect(await oldest()).toBeGreaterThan(599);
+    await finishEvent(db.database, id);
+    expect(await oldest()).toBe(0);
   });
 });
 

@@ -30,7 +30,9 @@ import { listDue } from '../../../lambdas/postgres/list-due.ts';
 import { loadEvent } from '../../../lambdas/postgres/load-event.ts';
 import { measureProviders } from '../../../lambdas/postgres/measure-providers.ts';
 import { measureTokens } from '../../../lambdas/postgres/measure-tokens.ts';
+import { measureWaitingEvents } from '../../../lambdas/postgres/measure-waiting-events.ts';
 import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
+import { putBackEvents } from '../../../lambdas/postgres/put-back-events.ts';
 import { readProviderStates } from '../../../lambdas/postgres/read-provider-states.ts';
 import { recordEmail } from '../../../lambdas/postgres/record-email.ts';
 import { recordFailures } from '../../../lambdas/postgres/record-failures.ts';
@@ -116,6 +118,9 @@ async function wholeWay(
   ]);
   const eventId = recorded!.event_id!;
   const relayed = (await relayEvents(database, { holdSeconds: 1, limit: 100 })).map(({ id }) => id);
+  // None of those that somebody else may be relaying.
+  await putBackEvents(database, []);
+  expect((await measureWaitingEvents(database)).oldestSeconds).toBeGreaterThan(0);
   expect(await loadEvent(database, eventId)).toMatchObject({ notification_type: 'integration_warning' });
   const notification = {
     eventId,

@@ -8,7 +8,12 @@ import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts
 import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
-import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
+import {
+  type Database,
+  PostgresConnection,
+  type StatementOptions,
+  sqlState,
+} from '../../../lambdas/postgres/database.ts';
 import {
   type RefreshParts,
   type RefreshSettings,
@@ -619,6 +624,46 @@ describe('a commit that meets trouble', () => {
     proxy.restore();
     await connection.end();
     await proxy.stop();
+  });
+
+  it('to a database that may only be read is not made for each result by itself', async () => {
+    const count = 20;
+    const readOnly = 'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY';
+    const connection = db.connection();
+    const rows = await Promise.all(Array.from({ length: count }, () => sealedRow()));
+    await claim();
+    const allCalled = Promise.withResolvers<void>();
+    endpoint.answer = async () => {
+      if (endpoint.calls.length === count) {
+        await connection.query(readOnly, []);
+        allCalled.resolve();
+      }
+      await allCalled.promise;
+      return granted({ refresh_token: 'new-refresh' });
+    };
+    const refused = { alone: 0, together: 0 };
+    const database: Database = {
+      query: async <Row>(statement: string, parameters: readonly unknown[], options?: StatementOptions) => {
+        try {
+          return await connection.query<Row>(statement, parameters, options);
+        } catch (error) {
+          expect(sqlState(error)).toBe('25006');
+          refused[(parameters[0] as unknown[]).length === 1 ? 'alone' : 'together'] += 1;
+          // As long as the server is a replica, the next session is one as well.
+          if (refused.together < 3) await connection.query(readOnly, []);
+          throw error;
+        }
+      },
+    };
+    await refreshBatch(
+      parts({ database }),
+      rows.map(({ id }) => id),
+    );
+    expect(refused.together).toBe(3);
+    expect(refused.alone).toBeLessThan(count / 2);
+    for (const { id } of rows) {
+      expect(await open(id, 'refresh_token')).toMatchObject({ token: 'new-refresh' });
+    }
   });
 
   it('waits for a transaction of the product on the same row', async () => {

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { clientConfig } from '../../../lambdas/postgres/database.ts';
 import { readDatabaseSecret, SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { type Secrets, startSecrets } from '../../../local/cloud/secrets.ts';
+import { startProxy } from '../../support/proxy.ts';
 
 const pem = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
 const url = 'postgres://u:p@db.example:6543/product';
@@ -105,19 +106,64 @@ describe('reading a secret', () => {
     expect(await reader.get('made-later')).toBe('a');
   });
 
-  it('goes on with what was read last while Secrets Manager is away', async () => {
+  it.each(['refuses', 'hangs'] as const)(
+    'goes on with what was read last while Secrets Manager %s, and asks again when some time has passed',
+    async (how) => {
+      const proxy = await startProxy(Number(new URL(secrets.endpoint).port));
+      process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = `http://127.0.0.1:${proxy.port}`;
+      const reader = new SecretReader();
+      secrets.put('plain', 'a');
+      expect(await reader.get('plain')).toBe('a');
+      secrets.put('plain', 'b');
+      // Not doubted, so not asked for again.
+      expect(await reader.get('plain')).toBe('a');
+      if (how === 'hangs') proxy.hang();
+      else proxy.cut();
+      reader.forget('plain');
+      pass(1_100);
+      const askedAtMs = process.hrtime.bigint();
+      expect(await reader.get('plain')).toBe('a');
+      // Less than three tries of two seconds: somebody may be waiting with a token in hand.
+      expect(Number(process.hrtime.bigint() - askedAtMs) / 1e6).toBeLessThan(5_500);
+      proxy.restore();
+      // Doubt does not make it ask sooner while nobody answers.
+      const connections = proxy.connections;
+      reader.forget('plain');
+      pass(5_000);
+      expect(await reader.get('plain')).toBe('a');
+      expect(proxy.connections).toBe(connections);
+      pass(5_100);
+      expect(await reader.get('plain')).toBe('b');
+      await proxy.stop();
+      process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = secrets.endpoint;
+    },
+  );
+
+  it('that was never read fails when Secrets Manager does not answer, and is asked for again', async () => {
+    const proxy = await startProxy(Number(new URL(secrets.endpoint).port));
+    process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = `http://127.0.0.1:${proxy.port}`;
     const reader = new SecretReader();
+    secrets.put('plain', 'a');
+    proxy.cut();
+    await expect(reader.get('plain')).rejects.toThrow();
+    proxy.restore();
     expect(await reader.get('plain')).toBe('a');
-    secrets.put('plain', 'b');
-    // Not doubted, so not asked for again.
-    expect(await reader.get('plain')).toBe('a');
-    reader.forget('plain');
-    const endpoint = secrets.endpoint;
-    await secrets.stop();
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
-    expect(await reader.get('plain')).toBe('a');
-    secrets = await startSecrets({ specs: [], given: { plain: 'c' }, port: Number(new URL(endpoint).port) });
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
-    expect(await reader.get('plain')).toBe('c');
+    await proxy.stop();
+    process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = secrets.endpoint;
   });
 });
+
+let passedMs = 0;
+afterEach(() => {
+  vi.restoreAllMocks();
+  passedMs = 0;
+});
+
+/** Moves the clock on that readers go by. */
+function pass(ms: number): void {
+  vi.restoreAllMocks();
+  const now = performance.now.bind(performance);
+  passedMs += ms;
+  const aheadMs = passedMs;
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs);
+}
