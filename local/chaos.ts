@@ -24,6 +24,7 @@ Options
   --faults <list>     with commas between; groups: ${groups.join(', ')}
   --density <n>       how many times as many faults as usual (default 1)
   --without <name>    ${protections.join(', ')}
+  --log <file>        keep what the functions have written, one line of JSON for each event
   --plan              print the plan and do nothing
   --json              for machines; progress goes to standard error
   --help              this text, with every kind of fault
@@ -43,6 +44,7 @@ interface Options {
   readonly kinds: readonly FaultKind[];
   readonly density: number;
   readonly without: Protection | null;
+  readonly logFile: string | null;
   readonly plan: boolean;
   readonly json: boolean;
 }
@@ -60,6 +62,7 @@ function readOptions(): Options | null {
         faults: text,
         density: text,
         without: text,
+        log: text,
         plan: flag,
         json: flag,
         help: { ...flag, short: 'h' },
@@ -86,6 +89,7 @@ function readOptions(): Options | null {
     kinds: kindsOf(values.faults, durationMs, without),
     density: amount('--density', values.density ?? '1', 0.01, 100),
     without,
+    logFile: values.log ?? null,
     plan: values.plan ?? false,
     json: values.json ?? false,
   };
@@ -174,3 +178,5 @@ try {
   );
   process.exitCode = usage ? 2 : 1;
 }
+setTimeout(() => console.error('ACTIVE', process.getActiveResourcesInfo()), 4000).unref();
+setTimeout(() => console.error('ACTIVE', process.getActiveResourcesInfo()), 8000).unref();

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { defaultPolicy } from '../../lambdas/domain/policy.ts';
 import type { LocalSystem } from '../system.ts';
 import type { Crowd } from './crowd.ts';
 import type { ChaosDatabase } from './database.ts';
@@ -25,11 +26,16 @@ export interface FaultParts {
   readonly refusesSealedResults: boolean;
 }
 
-/** What providers answer to everybody for a while. */
-interface Condition {
+/** What somebody gets for a while, and until it has met a few: on a busy machine nothing may happen meanwhile. */
+interface Spell {
+  readonly untilMs: number;
+  hitsLeft: number;
+}
+
+/** What providers answer to everybody. */
+interface Condition extends Spell {
   readonly kind: 'provider-429' | 'provider-5xx' | 'provider-latency';
   readonly provider: string;
-  readonly untilMs: number;
 }
 
 const cutStatements: readonly StatementKind[] = [
@@ -67,8 +73,8 @@ export class Faults {
   #parts: FaultParts | null = null;
   #databaseTurn: Promise<void> = Promise.resolve();
   #conditions: Condition[] = [];
-  #sick: { grant: Grant; untilMs: number }[] = [];
-  #refusesSendsUntilMs = 0;
+  #sick: (Spell & { readonly grant: Grant })[] = [];
+  #refusesSends: Spell[] = [];
   #clockOffsetMs = 0;
   #over = false;
 
@@ -101,7 +107,7 @@ export class Faults {
     this.#armed.clear();
     this.#conditions = [];
     this.#sick = [];
-    this.#refusesSendsUntilMs = 0;
+    this.#refusesSends = [];
     this.#clockOffsetMs = 0;
     await Promise.all([...this.#working]);
     await this.#databaseTurn;
@@ -155,15 +161,12 @@ export class Faults {
       this.#count(kind);
       return { kind, ...fault };
     }
-    const nowMs = Date.now();
-    if (this.#sick.some(({ grant, untilMs }) => grant === call.grant && untilMs > nowMs)) {
+    if (meets(this.#sick.find((each) => each.grant === call.grant && isOn(each)))) {
       this.#count('provider-sick-grant');
       return { kind: 'provider-sick-grant', unprocessed: unavailable };
     }
-    const condition = this.#conditions.find(
-      ({ provider, untilMs }) => provider === call.provider && untilMs > nowMs,
-    );
-    if (condition === undefined) return { kind: null, delayMs: this.#random.between(5, 60) };
+    const condition = this.#conditions.find((each) => each.provider === call.provider && isOn(each));
+    if (!meets(condition)) return { kind: null, delayMs: this.#random.between(5, 60) };
     this.#count(condition.kind);
     switch (condition.kind) {
       case 'provider-429':
@@ -198,7 +201,7 @@ export class Faults {
         return 'drop';
       }
     }
-    if (this.#refusesSendsUntilMs > Date.now()) {
+    if (meets(this.#refusesSends.find(isOn))) {
       this.#count('sqs-refuse');
       return 'refuse';
     }
@@ -249,18 +252,23 @@ export class Faults {
         gate.cutAll();
         return;
       case 'sqs-refuse':
-        this.#refusesSendsUntilMs = Date.now() + lastsMs;
+        this.#refusesSends.push({ untilMs: Date.now() + lastsMs, hitsLeft: 1 });
         return;
       case 'provider-429':
       case 'provider-5xx':
       case 'provider-latency': {
         const provider = parts.providerNames[Math.floor(choice * parts.providerNames.length)] as string;
-        this.#conditions.push({ kind, provider, untilMs: Date.now() + lastsMs });
+        this.#conditions.push({ kind, provider, untilMs: Date.now() + lastsMs, hitsLeft: 3 });
         return;
       }
       case 'provider-sick-grant': {
         const grant = member()?.grant;
-        if (grant) this.#sick.push({ grant, untilMs: Date.now() + lastsMs });
+        if (grant)
+          this.#sick.push({
+            grant,
+            untilMs: Date.now() + lastsMs,
+            hitsLeft: defaultPolicy.rateLimitThreshold,
+          });
         return;
       }
       case 'user-reconnect':
@@ -356,6 +364,16 @@ export class Faults {
   #count(kind: FaultKind): void {
     this.fired.set(kind, (this.fired.get(kind) ?? 0) + 1);
   }
+}
+
+function isOn({ untilMs, hitsLeft }: Spell): boolean {
+  return untilMs > Date.now() || hitsLeft > 0;
+}
+
+/** Counts what it meets. */
+function meets<Kind extends Spell>(spell: Kind | undefined): spell is Kind {
+  if (spell) spell.hitsLeft -= 1;
+  return spell !== undefined;
 }
 
 /** Statements that were under way when Postgres came back go on for so long. */

@@ -2,7 +2,7 @@ import { defaultPolicy } from '../../lambdas/domain/policy.ts';
 import type { Change } from './audit.ts';
 import type { Member } from './crowd.ts';
 import type { Evidence } from './evidence.ts';
-import type { Grant, TokenCall } from './ledger.ts';
+import type { Grant, IssuedToken, TokenCall } from './ledger.ts';
 
 /** A promise that was broken. */
 export interface Finding {
@@ -77,7 +77,7 @@ class Judgement {
     this.#evidence = evidence;
     this.#members = new Map(evidence.members.map((member) => [member.id, member]));
     this.#calls = Map.groupBy(
-      evidence.calls.filter(({ process, grant }) => process !== null && grant !== null),
+      evidence.calls.filter(({ grant }) => grant !== null),
       ({ grant }) => (grant as Grant).integrationId,
     );
     this.#changes = Map.groupBy(evidence.changes, ({ integrationId }) => integrationId);
@@ -125,22 +125,23 @@ class Judgement {
     const losses = new Map<Grant, Loss>();
     for (const call of this.#evidence.calls) {
       if (!call.reuse || call.grant === null || losses.has(call.grant)) continue;
-      losses.set(call.grant, this.#lossOf(call.grant, call.arrivedAtMs));
+      losses.set(call.grant, this.#lossOf(call.grant, call.token, call.arrivedAtMs));
     }
     for (const [id, works] of this.#evidence.usable) {
       const member = this.#members.get(id);
       if (works || !member || losses.has(member.grant) || member.grant.revokedByUser) continue;
-      losses.set(member.grant, this.#lossOf(member.grant, Number.POSITIVE_INFINITY));
+      const stored = this.#evidence.rows.get(id)?.refreshToken;
+      const token = stored == null ? null : (this.#evidence.token(stored) ?? null);
+      losses.set(member.grant, this.#lossOf(member.grant, token, Number.POSITIVE_INFINITY));
     }
     return [...losses.values()];
   }
 
-  /** `untilMs`: when the spent token was presented again. */
-  #lossOf(grant: Grant, untilMs: number): Loss {
+  /** `token`: what the row holds instead of its successor. `untilMs`: when it was presented again. */
+  #lossOf(grant: Grant, token: IssuedToken | null, untilMs: number): Loss {
     const { integrationId, provider } = grant;
-    const calls = (this.#calls.get(integrationId) ?? []).filter((call) => call.grant === grant);
-    // The latest that spent a token: its successor is the one that nobody has.
-    const spent = calls.findLast((call) => call.processedAtMs !== null && call.arrivedAtMs < untilMs);
+    // Within a grace it may have been spent more than once: the latest had the last word.
+    const spent = token?.spentBy.findLast(({ arrivedAtMs }) => arrivedAtMs < untilMs);
     const loss = (cause: Loss['cause'], why: string): Loss => ({
       grant,
       integrationId,
@@ -149,7 +150,7 @@ class Judgement {
       why,
       atMs: spent?.processedAtMs ?? 0,
     });
-    if (!spent) return loss('avoidable', 'no call of a function has spent its token');
+    if (!spent) return loss('avoidable', 'the row does not hold what a call has spent');
     const at = spent.processedAtMs as number;
     const name = `call ${spent.number}`;
     const stored = this.#evidence.stored.get(integrationId);
@@ -178,6 +179,7 @@ class Judgement {
             `the answer of ${name} was lost (${spent.fault}), and the grace was not made use of`,
           );
     }
+    if (spent.process === null) return loss('avoidable', `nobody knows which process made ${name}`);
     const killed = spent.invocation?.killed;
     if (killed) {
       return loss(
@@ -436,7 +438,7 @@ class Judgement {
       const { number, process, fault, invocation } = call;
       add(
         call.arrivedAtMs,
-        `call ${number} by process ${process?.pid} at ${call.provider}: ${call.answer}${call.reuse ? ', a spent token' : ''}${fault === null ? '' : ` (${fault})`}`,
+        `call ${number} by ${process === null ? 'nobody known' : `process ${process.pid}`} at ${call.provider}: ${call.answer}${call.reuse ? ', a spent token' : ''}${fault === null ? '' : ` (${fault})`}`,
       );
       add(call.processedAtMs, `call ${number} spent its token`);
       add(call.answeredAtMs, `call ${number} was answered`);

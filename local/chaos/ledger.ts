@@ -27,9 +27,11 @@ export interface IssuedToken {
 export interface TokenCall {
   readonly number: number;
   readonly provider: string;
-  /** `null`: with a token that was never issued here. */
+  /** What was presented; `null`: it was never issued here. */
+  readonly token: IssuedToken | null;
+  /** That of the token. */
   readonly grant: Grant | null;
-  /** `null`: of no function. */
+  /** `null`: the harness itself. */
   readonly process: FunctionProcess | null;
   readonly invocation: Invocation | null;
   readonly arrivedAtMs: number;
@@ -64,11 +66,12 @@ export class Ledger {
   }
 
   begin(
-    call: Pick<TokenCall, 'provider' | 'grant' | 'process' | 'invocation'>,
+    call: Pick<TokenCall, 'provider' | 'token' | 'process' | 'invocation'>,
     arrivedAtMs: number,
   ): TokenCall {
     const begun: TokenCall = {
       ...call,
+      grant: call.token?.grant ?? null,
       number: this.calls.length,
       arrivedAtMs,
       processedAtMs: null,

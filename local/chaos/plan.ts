@@ -223,12 +223,15 @@ export function planFaults(options: {
     return Array.from({ length: count }, (_, index) => ({
       atMs: Math.round(((index + own.next()) / count) * options.durationMs * lastMoment),
       kind,
-      lastsMs: Math.round(Math.min(own.between(least, most), options.durationMs / 4)),
+      lastsMs: Math.round(Math.min(own.between(least, most), options.durationMs * longestShare)),
       choice: own.next(),
     }));
   });
   return faults.toSorted((a, b) => a.atMs - b.atMs);
 }
+
+/** No fault takes more of a short run than this. */
+const longestShare = 1 / 12;
 
 /** Nothing begins in the last twentieth: what waits for an event shall find one. */
 const lastMoment = 0.95;

@@ -53,6 +53,7 @@ export async function startPostgresGate(options: GateOptions): Promise<PostgresG
   };
 
   const server = net.createServer({ noDelay: true }, (client) => {
+    options.processes.behind(client);
     const upstream = net.connect({ port: options.targetPort, host: '127.0.0.1', noDelay: true });
     const breakOff = () => {
       if (!client.destroyed) client.resetAndDestroy();

@@ -71,7 +71,10 @@ export class Processes {
     );
   }
 
-  /** The process at the other end of a connection on this machine; `null`: none of a function. */
+  /**
+   * The process at the other end of a connection on this machine; `null`: none of a function. To be asked first when the
+   * connection is new: whoever has left cannot be found any more.
+   */
   behind(socket: Socket): FunctionProcess | null {
     const known = this.#ofSocket.get(socket);
     if (known !== undefined) return known;
@@ -91,8 +94,12 @@ export class Processes {
 
   /** SIGKILL, and no word before it. Returns whether there was anything to kill. */
   kill(process: FunctionProcess, kind: FaultKind): boolean {
-    const ports = portsOf([process.pid]).keys();
+    const atMs = Date.now();
+    let ports: Iterable<number> = [];
     try {
+      // It does nothing more, and until its end it can still be seen what it has done.
+      globalThis.process.kill(-process.pid, 'SIGSTOP');
+      ports = portsOf([process.pid]).keys();
       globalThis.process.kill(-process.pid, 'SIGKILL');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
@@ -100,7 +107,7 @@ export class Processes {
     }
     for (const port of ports) this.#ofDeadPort.set(port, process);
     const { pid, functionId } = process;
-    const kill = { atMs: Date.now(), pid, functionId, kind };
+    const kill = { atMs, pid, functionId, kind };
     this.kills.push(kill);
     if (process.invocation) process.invocation.killed ??= kill;
     this.#byPid.delete(pid);
@@ -108,8 +115,8 @@ export class Processes {
   }
 }
 
-/** A port may belong to somebody else a moment later. */
-const freshMs = 20;
+/** The system gives a port to somebody else only after thousands of others. */
+const freshMs = 1_000;
 
 /** Local TCP ports of processes, by port. */
 function portsOf(pids: readonly number[]): Map<number, number> {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Grant, IssuedToken, Ledger, TokenCall } from './ledger.ts';
+import type { Grant, Ledger, TokenCall } from './ledger.ts';
 import type { FaultKind } from './plan.ts';
 import type { Processes } from './processes.ts';
 
@@ -88,6 +88,7 @@ export class ChaosProvider {
   }
 
   async start(): Promise<void> {
+    this.#server.on('connection', (socket: Socket) => void this.#options.processes.behind(socket));
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(0, '127.0.0.1', 4_096, resolve);
@@ -165,13 +166,13 @@ export class ChaosProvider {
     const body = Buffer.concat(chunks).toString();
     const form = new URLSearchParams(body);
     const text = form.get('refresh_token') ?? '';
-    const token = ledger.token(text);
-    const grant = token?.grant ?? null;
+    const token = ledger.token(text) ?? null;
     const process = processes.behind(request.socket);
     const call = ledger.begin(
-      { provider: name, grant, process, invocation: process?.invocation ?? null },
+      { provider: name, token, process, invocation: process?.invocation ?? null },
       arrivedAtMs,
     );
+    const { grant } = call;
     if (grant) this.#watch(grant, call, response);
     const fault = process === null ? null : this.#options.fault(call);
     call.fault = fault?.kind ?? null;
@@ -186,7 +187,7 @@ export class ChaosProvider {
       call.answer = typeof fault.unprocessed === 'string' ? 'none' : 'passing';
       return this.#give(call, response, fault.unprocessed);
     }
-    const answer = await this.#process(call, { text, token, form, body });
+    const answer = await this.#process(call, form, body);
     if (kill('processing')) return void response.destroy();
     if (fault?.lost !== undefined) {
       call.answer = typeof fault.lost === 'string' ? 'none' : 'passing';
@@ -198,6 +199,10 @@ export class ChaosProvider {
 
   /** Notes who else is under way for the same grant, and when the caller leaves. */
   #watch(grant: Grant, call: TokenCall, response: ServerResponse): void {
+    if (response.socket === null || response.socket.destroyed) {
+      call.leftAtMs = Date.now();
+      return;
+    }
     const others = grant.underWay;
     grant.underWay = [...others, call];
     response.once('close', () => {
@@ -215,22 +220,19 @@ export class ChaosProvider {
     }, leaveNoticeMs).unref();
   }
 
-  async #process(
-    call: TokenCall,
-    asked: { text: string; token: IssuedToken | undefined; form: URLSearchParams; body: string },
-  ): Promise<ProviderAnswer> {
+  async #process(call: TokenCall, form: URLSearchParams, body: string): Promise<ProviderAnswer> {
     return this.#options.upstream === undefined
-      ? this.#redeem(call, asked.token, asked.form)
-      : this.#passOn(call, asked.token, asked.body, this.#options.upstream.tokenEndpoint);
+      ? this.#redeem(call, form)
+      : this.#passOn(call, body, this.#options.upstream.tokenEndpoint);
   }
 
-  #redeem(call: TokenCall, token: IssuedToken | undefined, form: URLSearchParams): ProviderAnswer {
+  #redeem(call: TokenCall, form: URLSearchParams): ProviderAnswer {
     const { ledger, nowMs, accessTokenSeconds } = this.#options;
     if (form.get('client_id') !== this.#clientId || form.get('client_secret') !== this.#clientSecret) {
       call.answer = 'passing';
       return json(401, { error: 'invalid_client' });
     }
-    const { grant } = call;
+    const { grant, token } = call;
     if (token && grant && !grant.revokedByUser && !grant.revokedForReuse && token.spentAtMs !== null) {
       call.reuse = nowMs() - token.spentAtMs >= grant.graceMs;
       if (call.reuse) grant.revokedForReuse = true;
@@ -254,12 +256,7 @@ export class ChaosProvider {
     });
   }
 
-  async #passOn(
-    call: TokenCall,
-    token: IssuedToken | undefined,
-    body: string,
-    tokenEndpoint: string,
-  ): Promise<ProviderAnswer> {
+  async #passOn(call: TokenCall, body: string, tokenEndpoint: string): Promise<ProviderAnswer> {
     const { ledger, nowMs, accessTokenSeconds } = this.#options;
     const response = await fetch(tokenEndpoint, {
       method: 'POST',
@@ -269,19 +266,19 @@ export class ChaosProvider {
     const text = await response.text();
     const answer = JSON.parse(text) as { access_token?: string; refresh_token?: string; error?: string };
     if (!response.ok) {
-      const grant = call.grant;
+      const { grant, token } = call;
       if (answer.error === 'invalid_grant') {
         call.answer = 'refused';
-        call.reuse = token?.spentAtMs !== null && token !== undefined && grant?.revokedForReuse !== true;
+        call.reuse = token !== null && token.spentAtMs !== null && grant?.revokedForReuse !== true;
         if (call.reuse && grant) grant.revokedForReuse = true;
       } else call.answer = 'passing';
       return json(response.status, answer);
     }
     call.processedAtMs = Date.now();
     call.answer = 'refreshed';
-    if (token) {
-      token.spentAtMs ??= nowMs();
-      token.spentBy.push(call);
+    if (call.token) {
+      call.token.spentAtMs ??= nowMs();
+      call.token.spentBy.push(call);
     }
     if (answer.refresh_token !== undefined && call.grant)
       ledger.issue(answer.refresh_token, call.grant, call);

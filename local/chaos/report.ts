@@ -70,7 +70,6 @@ export function reportOf(run: {
   readonly verdict: Verdict;
   readonly unsettled: readonly string[];
   readonly ledger: Ledger;
-  readonly callsInFaults: number;
   readonly kills: readonly Kill[];
   readonly dbRestarts: number;
   readonly fired: ReadonlyMap<FaultKind, number>;
@@ -90,7 +89,7 @@ export function reportOf(run: {
       { planned: run.plan.filter((fault) => fault.kind === kind).length, fired: fired.get(kind) ?? 0 },
     ]),
   );
-  const calls = evidence.calls.filter(({ process }) => process !== null);
+  const { calls } = evidence;
   const byCause = (cause: string) => verdict.losses.filter((loss) => loss.cause === cause).length;
   return {
     seed: options.seed,

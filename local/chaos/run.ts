@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
+import { maxReceiveCount } from '../../lib/dead-letter-queue.ts';
 import { settingsSchema } from '../../lib/settings.ts';
 import { timingOf } from '../../lib/timing.ts';
 import type { CloudEvent } from '../cloud/events.ts';
@@ -36,6 +37,8 @@ export interface ChaosOptions {
   readonly density: number;
   /** Is switched off. */
   readonly without: Protection | null;
+  /** Gets a copy of what the functions have written; `null`: nobody wants it. */
+  readonly logFile: string | null;
   readonly onProgress: (step: string) => void;
   readonly signal: AbortSignal;
 }
@@ -50,8 +53,6 @@ const settings = {
 const scanEveryMs = 1_000;
 const scansAtOnce = 2;
 const timing = timingOf(settingsSchema.parse(settings));
-/** What a killed batch leaves behind is invisible for so long, but for at least five receives of the longest outage. */
-const returnsAfterMs = 15_000;
 /** Nobody who knew of the begin of an outage lives, and nothing that was held is held any more. */
 const longOutageMs = (timing.attemptHold + 6) * 1_000;
 /** Longer than what follows a killed call: the hold, and an outage in between. */
@@ -84,6 +85,11 @@ async function run(
   await chmod(directory, 0o755);
   resources.defer(() => rm(directory, { recursive: true, force: true }));
   const plan = planFaults(options);
+  const longestMs = Math.max(
+    ...plan.map(({ kind, lastsMs }) => (kind === 'db-outage' ? longOutageMs : lastsMs)),
+  );
+  // Received again and again, a message must outlast an outage, as it does by its visibility timeout.
+  const returnsAfterMs = Math.max(2_000, longestMs / (maxReceiveCount - 2));
   const processes = new Processes();
   const ledger = new Ledger();
   const faults = new Faults(seed);
@@ -256,7 +262,6 @@ async function run(
   onProgress('the faults are over: settling');
   clearInterval(scan);
   clearInterval(progress);
-  const callsInFaults = ledger.calls.length;
   await faults.end();
   settling = true;
   await Promise.all(scanning);
@@ -275,8 +280,11 @@ async function run(
   const settledAtMs = Date.now();
 
   onProgress('judging');
+  if (options.logFile !== null) await copyFile(system.logFile, options.logFile);
   const tokenKey = system.cloud.getSecret('evergrant/local/token-key') ?? '';
   const rows = await readRows(database, await TokenSealer.fromSecret(tokenKey));
+  // What follows are calls of our own.
+  const calls = [...ledger.calls];
   const usable = new Map<string, boolean>();
   const tried = crowd.members.flatMap((member) => {
     const row = rows.get(member.id);
@@ -290,7 +298,7 @@ async function run(
     rows,
     changes: await readChanges(database),
     circuits: await readCircuits(database),
-    calls: ledger.calls,
+    calls,
     token: (text) => ledger.token(text),
     usable,
     notifications: await database.sql(
@@ -321,7 +329,6 @@ async function run(
     verdict: judge(evidence),
     unsettled,
     ledger,
-    callsInFaults,
     kills: processes.kills,
     dbRestarts: database.restarts,
     fired: faults.fired,

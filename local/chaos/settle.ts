@@ -26,8 +26,10 @@ interface Waiting {
   readonly circuits: number;
   /** Providers whose disconnections are held. */
   readonly held: string[];
-  /** Seconds until the next of them moves; `null`: none will. */
-  readonly nextInSeconds: number | null;
+  /** Seconds until all of the first are due; `null`: there are none. */
+  readonly staleInSeconds: number | null;
+  /** Seconds until the first of the others moves; `null`: none will. */
+  readonly othersInSeconds: number | null;
 }
 
 /** Tokens that were given since then live for a day. */
@@ -44,13 +46,15 @@ WITH rows AS (
 SELECT (SELECT count(*)::int FROM rows) AS stale, (SELECT count(*)::int FROM events) AS events,
   (SELECT count(*)::int FROM circuits) AS circuits,
   ARRAY(SELECT provider FROM evergrant.provider_states WHERE disconnections_held_until > now()) AS held,
+  (SELECT extract(epoch FROM max(greatest(next, now())) - now())::float8 FROM rows WHERE isfinite(next))
+    AS "staleInSeconds",
   (SELECT extract(epoch FROM min(greatest(next, now())) - now())::float8
-   FROM (SELECT next FROM rows UNION ALL SELECT next FROM events UNION ALL SELECT next FROM circuits) AS all_of_them
-   WHERE isfinite(next)) AS "nextInSeconds"`;
+   FROM (SELECT next FROM events UNION ALL SELECT next FROM circuits) AS others
+   WHERE isfinite(next)) AS "othersInSeconds"`;
 
 /**
- * Lets the system come to rest after the last fault, scan by scan. In between time passes at once, to the next moment that
- * anything waits for, and only while nobody is at work. Returns what never came to rest.
+ * Lets the system come to rest after the last fault, scan by scan. In between time passes at once, until what is connected
+ * is due, then to the next moment that anything waits for, and only while nobody is at work. Returns what never came to rest.
  */
 export async function settle(parts: SettleParts): Promise<string[]> {
   const { system, database, signal } = parts;
@@ -64,7 +68,8 @@ export async function settle(parts: SettleParts): Promise<string[]> {
     if (left !== null) return [left];
     const [waiting] = await database.sql<Waiting & pg.QueryResultRow>(waitingStatement);
     if (!waiting) throw new Error('Postgres did not say what waits');
-    const { stale, events, circuits, held, nextInSeconds } = waiting;
+    const { stale, events, circuits, held } = waiting;
+    const nextInSeconds = waiting.staleInSeconds ?? waiting.othersInSeconds;
     if (stale + events + circuits === 0 && held.length === 0) return [];
     parts.onProgress(
       `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits`,
@@ -74,14 +79,14 @@ export async function settle(parts: SettleParts): Promise<string[]> {
       await system.cloud.invoke(system.functionId('operator'), { ask: 'close_circuit', provider });
     if (nextInSeconds === null && held.length === 0)
       return [`${events} events that nothing will move any more`];
-    await pass(parts, Math.min(longestStepSeconds, Math.max(1, nextInSeconds ?? 1) + atOnceSeconds));
+    await pass(parts, Math.min(longestStepSeconds, (nextInSeconds ?? 0) + atOnceSeconds));
   }
   return [`something after ${mostRounds} scans`];
 }
 
 const mostRounds = 120;
 /** What falls due shortly after is taken along. */
-const atOnceSeconds = 5;
+const atOnceSeconds = 2;
 const longestStepSeconds = 3_600;
 const quietTimeoutMs = 180_000;
 
