@@ -14,7 +14,7 @@ export type StatementKind =
 const marks: readonly (readonly [kind: StatementKind, mark: RegExp])[] = [
   ['store', /SET access_token = r\.access_token/],
   ['record-failures', /SET consecutive_failures =\s+CASE WHEN d\.failure_class/],
-  ['claim', /SET refresh_claim = i\.refresh_claim \+ 1,\s+refresh_claim_open = true/],
+  ['claim', /SET refresh_claim = i\.refresh_claim \+ 1,\s+refresh_claim_open = true,\s+refresh_held_until/],
   [
     'start',
     /SET refresh_claim_open = false,\s+refresh_held_until = now\(\) \+ make_interval[^,]+,\s+last_refresh_attempt/,

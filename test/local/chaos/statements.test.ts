@@ -105,7 +105,8 @@ describe('the reader of messages', () => {
     for (const size of [1, 3, bytes.length]) {
       const reader = new MessageReader('client');
       const messages = [];
-      for (let at = 0; at < bytes.length; at += size) messages.push(...reader.push(bytes.subarray(at, at + size)));
+      for (let at = 0; at < bytes.length; at += size)
+        messages.push(...reader.push(bytes.subarray(at, at + size)));
       expect(messages.map(({ type }) => type)).toEqual(['opening', 'P', 'S']);
       expect(messages[1]?.content.toString()).toBe('ab');
       expect(Buffer.concat(messages.map((message) => message.bytes))).toEqual(bytes);
