@@ -178,5 +178,3 @@ try {
   );
   process.exitCode = usage ? 2 : 1;
 }
-setTimeout(() => console.error('ACTIVE', process.getActiveResourcesInfo()), 4000).unref();
-setTimeout(() => console.error('ACTIVE', process.getActiveResourcesInfo()), 8000).unref();

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { breakConnection } from './break-connection.ts';
 import type { FunctionProcess, Processes } from './processes.ts';
 import { idsOfBind, kindOf, type Message, MessageReader, type StatementKind } from './statements.ts';
 
@@ -56,7 +57,7 @@ export async function startPostgresGate(options: GateOptions): Promise<PostgresG
     options.processes.behind(client);
     const upstream = net.connect({ port: options.targetPort, host: '127.0.0.1', noDelay: true });
     const breakOff = () => {
-      if (!client.destroyed) client.resetAndDestroy();
+      breakConnection(client);
       upstream.destroy();
     };
     for (const socket of [client, upstream]) {
@@ -144,7 +145,7 @@ export async function startPostgresGate(options: GateOptions): Promise<PostgresG
   return {
     port: (server.address() as net.AddressInfo).port,
     cutAll() {
-      for (const socket of sockets) if (!socket.destroyed) socket.resetAndDestroy();
+      for (const socket of sockets) breakConnection(socket);
     },
     hold() {
       holding = true;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { breakConnection } from './break-connection.ts';
 import type { Grant, Ledger, TokenCall } from './ledger.ts';
 import type { FaultKind } from './plan.ts';
 import type { Processes } from './processes.ts';
@@ -293,7 +294,10 @@ export class ChaosProvider {
     dripMs = 0,
   ): Promise<void> {
     if (answer === 'silence') return;
-    if (answer === 'reset') return void response.socket?.resetAndDestroy();
+    if (answer === 'reset') {
+      if (response.socket) breakConnection(response.socket);
+      return;
+    }
     const { status, headers = {}, body } = answer;
     response.writeHead(status, {
       'content-type': 'application/json',

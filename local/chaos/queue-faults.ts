@@ -32,7 +32,7 @@ export interface QueueFaultOptions {
   /** Messages were taken by the queue. */
   readonly onSent: (send: Send) => void;
   /** How long what a failed batch leaves behind stays invisible, in place of the queue's visibility timeout. */
-  readonly returnsAfterMs: () => number;
+  readonly returnsAfterMs: (queueId: string) => number;
 }
 
 /**
@@ -108,7 +108,7 @@ export class QueueFaults implements QueueDisturbance {
       clearTimeout(this.#returning.get(id));
       this.#returning.set(
         id,
-        setTimeout(() => this.#return(id), this.#options.returnsAfterMs()),
+        setTimeout(() => this.#return(id), this.#options.returnsAfterMs(event.queueId)),
       );
     }
   }

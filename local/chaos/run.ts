@@ -59,6 +59,8 @@ const longOutageMs = (timing.attemptHold + 6) * 1_000;
 const graceMs = 180_000;
 /** Calls per second that two busy cores carry beside everything else. */
 const sustainedCallsPerSecond = 60;
+/** One may begin when another has just ended. */
+const outagesInARow = 1.6;
 const secondsOfADay = 86_400;
 const mostProtocolAccounts = 24;
 const strictShare = 0.3;
@@ -88,8 +90,12 @@ async function run(
   const longestMs = Math.max(
     ...plan.map(({ kind, lastsMs }) => (kind === 'db-outage' ? longOutageMs : lastsMs)),
   );
-  // Received again and again, a message must outlast an outage, as it does by its visibility timeout.
-  const returnsAfterMs = Math.max(2_000, longestMs / (maxReceiveCount - 2));
+  // Received again and again, a message must outlast an outage and the hold of an email, as it does by its visibility timeout.
+  const returnsAfterMs = Math.max(
+    Math.min(durationMs / 10, 15_000),
+    (longestMs * outagesInARow) / (maxReceiveCount - 1),
+  );
+  const eventsReturnAfterMs = Math.max(returnsAfterMs, (timing.emailHold + 2) * 1000);
   const processes = new Processes();
   const ledger = new Ledger();
   const faults = new Faults(seed);
@@ -185,7 +191,8 @@ async function run(
         windows.durable(id, nowMs);
       }
     },
-    returnsAfterMs: () => (settling ? 300 : returnsAfterMs),
+    returnsAfterMs: (queueId) =>
+      settling ? 300 : queueId === system?.queueIds.threshold ? eventsReturnAfterMs : returnsAfterMs,
   });
   resources.defer(() => queues.stop());
   const onEvent = (event: CloudEvent) => {

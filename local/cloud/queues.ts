@@ -100,7 +100,7 @@ export async function startQueues(
       if (instead === null) return;
       if ('drop' in instead) {
         reply.hijack();
-        request.raw.socket.resetAndDestroy();
+        request.raw.socket.destroy();
         return;
       }
       return reply
