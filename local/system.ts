@@ -7,6 +7,7 @@ import { clientConfig } from '../lambdas/postgres/database.ts';
 import { type LocalCloud, startCloud } from './cloud/cloud.ts';
 import type { CloudEvent } from './cloud/events.ts';
 import { startPostgres } from './cloud/postgres.ts';
+import type { QueueDisturbance } from './cloud/queues.ts';
 import { type ProductProvider, type ProductServer, startProductServer } from './product/server.ts';
 import { ProductStore } from './product/store.ts';
 import { type ProviderClient, startProvider } from './provider/server.ts';
@@ -54,6 +55,8 @@ export interface SystemOptions {
     databaseUrl: string;
     providers: readonly ProductProvider[];
   }) => Promise<void>;
+  /** What goes wrong with the queues. */
+  readonly queueDisturbance?: QueueDisturbance;
   readonly onEvent?: (event: CloudEvent) => void;
   readonly onProgress?: (step: string) => void;
 }
@@ -148,6 +151,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
         ...(inbox !== undefined && { email: inbox }),
         ...(sqs !== undefined && { sqs }),
       },
+      ...(options.queueDisturbance && { queueDisturbance: options.queueDisturbance }),
       ...(options.onEvent && { onEvent: options.onEvent }),
     });
     resources.defer(() => cloud.stop());

@@ -16,6 +16,7 @@ import type { Json } from './json.ts';
 import type { LambdaApiActions } from './lambda-api.ts';
 import { startLambdaApi } from './lambda-api.ts';
 import { openLogFile } from './log-file.ts';
+import type { QueueDisturbance } from './queues.ts';
 import { startQueues } from './queues.ts';
 import { startRdsGateway } from './rds-gateway.ts';
 import { startSchedule } from './schedule.ts';
@@ -50,6 +51,8 @@ export interface LocalCloudOptions {
   onEvent?: (event: CloudEvent) => void;
   /** Called with the name and the new value of a secret that a caller of the API has changed. */
   onSecret?: ((name: string, value: string) => void) | undefined;
+  /** What goes wrong between the functions, Lambda's pollers and SQS. */
+  queueDisturbance?: QueueDisturbance;
   /** File that function output is appended to. */
   logFile?: string;
   /** Fixed ports on 127.0.0.1, instead of free ones. */
@@ -147,7 +150,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     });
     emailStarting.catch(() => {});
     resources.defer(async () => (await emailStarting.catch(() => null))?.stop());
-    const queues = await startQueues(ports.sqs, authorize);
+    const queues = await startQueues(ports.sqs, authorize, options.queueDisturbance);
     resources.defer(() => queues.stop());
     const gateway = await startRdsGateway();
     resources.defer(() => gateway.stop());

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { buildApp } from 'fauxqs';
 import { createGroupIds } from './group-ids.ts';
 import type { Authorizer } from './iam/authorizer.ts';
@@ -25,6 +27,34 @@ export interface Queues {
   stop(): Promise<void>;
 }
 
+/** What the hooks of the server get. */
+interface ServedRequest {
+  readonly raw: IncomingMessage;
+  readonly headers: Record<string, unknown>;
+  readonly body: unknown;
+}
+
+/** A call of SQS on its way to the server. */
+export interface QueueCall {
+  /** Logical id of the function whose role makes it; null: the account's administrator. */
+  readonly callerId: string | null;
+  /** Such as `SendMessageBatch`. */
+  readonly action: string;
+  /** Its parameters. What is changed in them reaches the server changed. */
+  readonly body: Record<string, unknown>;
+  readonly socket: Socket;
+}
+
+/** What SQS and the network do wrong, for whoever tries that out. */
+export interface QueueDisturbance {
+  /** Before a call that its role allows is carried out. `drop`: the connection breaks; an answer: it stands for the server's. */
+  arrived(
+    call: QueueCall,
+  ): { readonly drop: true } | { readonly status: number; readonly body: object } | null;
+  /** When the server has answered, before the answer leaves. */
+  answered(call: QueueCall, payload: string): void;
+}
+
 const MOVE_TASK_ACTIONS = ['StartMessageMoveTask', 'ListMessageMoveTasks', 'CancelMessageMoveTask'];
 const ACTIONS_THAT_ANSWER_URLS = ['CreateQueue', 'GetQueueUrl', 'ListQueues', 'ListDeadLetterSourceQueues'];
 
@@ -32,9 +62,14 @@ const ACTIONS_THAT_ANSWER_URLS = ['CreateQueue', 'GetQueueUrl', 'ListQueues', 'L
  * Starts fauxqs on 127.0.0.1, with the parts of SQS that it lacks: message move tasks, group ids on standard queues, and
  * queue URLs whose host every process can resolve (its own, `sqs.us-east-1.localhost`, need not).
  * @param authorize Judges the calls of functions; without it everybody is the account's administrator.
+ * @param disturbance Is asked about every call.
  * @throws Error that names a fixed port in use.
  */
-export async function startQueues(port?: number, authorize?: Authorizer['authorize']): Promise<Queues> {
+export async function startQueues(
+  port?: number,
+  authorize?: Authorizer['authorize'],
+  disturbance?: QueueDisturbance,
+): Promise<Queues> {
   const app = buildApp({ logger: false, defaultRegion: REGION });
   const groupIds = createGroupIds();
   const state: { endpoint: string; moveTasks?: ReturnType<typeof createMoveTasks> } = { endpoint: '' };
@@ -70,6 +105,27 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
         .send(JSON.stringify(body));
     }
   });
+  const callOf = (request: ServedRequest): QueueCall => ({
+    callerId: callerOf(request.raw),
+    action: actionOf(request.headers),
+    body: (request.body ?? {}) as Record<string, unknown>,
+    socket: request.raw.socket,
+  });
+  if (disturbance) {
+    app.addHook('preHandler', async (request, reply) => {
+      const instead = disturbance.arrived(callOf(request));
+      if (instead === null) return;
+      if ('drop' in instead) {
+        reply.hijack();
+        request.raw.socket.destroy();
+        return;
+      }
+      return reply
+        .status(instead.status)
+        .header('content-type', 'application/x-amz-json-1.0')
+        .send(JSON.stringify(instead.body));
+    });
+  }
   app.addHook('preHandler', async (request, reply) => {
     const { QueueUrl: url = '' } = (request.body ?? {}) as { QueueUrl?: string };
     const fault = faults.get(url);
@@ -91,6 +147,7 @@ export async function startQueues(port?: number, authorize?: Authorizer['authori
   });
   app.addHook('onSend', async (request, _reply, payload) => {
     if (typeof payload !== 'string') return payload;
+    disturbance?.answered(callOf(request), payload);
     const action = actionOf(request.headers);
     if (ACTIONS_THAT_ANSWER_URLS.includes(action)) {
       return payload.replaceAll(/http:\/\/sqs\.[^/"]+/g, state.endpoint);

@@ -3,6 +3,7 @@ import { GetQueueAttributesCommand, type QueueAttributeName, SQSClient } from '@
 import type { AlarmChange } from '../cloud/alarms.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { TokenServer } from '../dialects/token-server.ts';
+import { momentColumns, passingOf } from '../moments.ts';
 import type { LocalSystem } from '../system.ts';
 import type { Client } from './client.ts';
 
@@ -65,10 +66,7 @@ export class Day {
   /** Only while nothing is under way: what is held for a moment must not come free under somebody's hands. */
   async #pass(seconds: number): Promise<void> {
     const columns = await this.#client.sql<{ table: string; columns: string[] }>(momentColumns);
-    for (const { table, columns: names } of columns) {
-      const moved = names.map((name) => `${name} = ${name} - make_interval(secs => $1)`);
-      await this.#client.sql(`UPDATE ${table} SET ${moved.join(', ')}`, [seconds]);
-    }
+    for (const each of columns) await this.#client.sql(passingOf(each), [seconds]);
     this.#clock.nowMs += seconds * 1000;
   }
 
@@ -95,15 +93,6 @@ export class Day {
     }
   }
 }
-
-const momentColumns = `
-SELECT format('%I.%I', n.nspname, c.relname) AS table, array_agg(quote_ident(a.attname)) AS columns
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relkind = 'r' AND a.atttypid = 'timestamptz'::regtype AND NOT a.attisdropped
-  AND (n.nspname = 'evergrant' OR c.oid IN ('integrations'::regclass, 'notifications'::regclass))
-GROUP BY 1`;
 
 /** A provider with thousands of grants, which the incidents happen at. */
 export class CrowdedProvider {
