@@ -45,7 +45,15 @@ const refreshed = {
   providerName: 'Strict CRM',
 };
 const policy = { steps: [], eventRelayHoldSeconds: 1, waitingHoldSeconds: 1, lapseWarningSeconds: 1 };
-const window = { windowSeconds: 60, provider: null, excludedProviders: [], after: null, limit: 1, ...hold };
+const window = {
+  windowSeconds: 60,
+  provider: null,
+  excludedProviders: [],
+  after: null,
+  limit: 1,
+  collectedAt: null,
+  ...hold,
+};
 
 describe('statements of the functions', () => {
   it.each([
