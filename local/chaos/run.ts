@@ -35,6 +35,8 @@ export interface ChaosOptions {
   readonly kinds: readonly FaultKind[];
   /** How many times as many faults as usual. */
   readonly density: number;
+  /** Comes five times as often as the others. */
+  readonly emphasis?: FaultKind | null;
   /** Is switched off. */
   readonly without: Protection | null;
   /** Gets a copy of what the functions have written; `null`: nobody wants it. */
@@ -192,7 +194,8 @@ async function run(
       }
     },
     returnsAfterMs: (queueId) =>
-      settling ? 300 : queueId === system?.queueIds.threshold ? eventsReturnAfterMs : returnsAfterMs,
+      queueId === system?.queueIds.threshold ? eventsReturnAfterMs : returnsAfterMs,
+    nowMs: () => Date.now() + passedMs,
   });
   resources.defer(() => queues.stop());
   const onEvent = (event: CloudEvent) => {
@@ -271,6 +274,7 @@ async function run(
   clearInterval(progress);
   await faults.end();
   settling = true;
+  queues.settle();
   await Promise.all(scanning);
   const settlingAtMs = Date.now();
   const unsettled = await settle({
