@@ -63,6 +63,8 @@ const graceMs = 180_000;
 const sustainedCallsPerSecond = 60;
 /** One may begin when another has just ended. */
 const outagesInARow = 1.6;
+/** A busy machine takes seconds to start Postgres again. */
+const leastReturnMs = 12_000;
 const secondsOfADay = 86_400;
 const mostProtocolAccounts = 24;
 const strictShare = 0.3;
@@ -93,10 +95,7 @@ async function run(
     ...plan.map(({ kind, lastsMs }) => (kind === 'db-outage' ? longOutageMs : lastsMs)),
   );
   // Received again and again, a message must outlast an outage and the hold of an email, as it does by its visibility timeout.
-  const returnsAfterMs = Math.max(
-    Math.min(durationMs / 10, 15_000),
-    (longestMs * outagesInARow) / (maxReceiveCount - 1),
-  );
+  const returnsAfterMs = Math.max(leastReturnMs, (longestMs * outagesInARow) / (maxReceiveCount - 1));
   const eventsReturnAfterMs = Math.max(returnsAfterMs, (timing.emailHold + 2) * 1000);
   const processes = new Processes();
   const ledger = new Ledger();
