@@ -43,6 +43,7 @@ interface Options {
   readonly integrations: number;
   readonly kinds: readonly FaultKind[];
   readonly density: number;
+  readonly emphasis: FaultKind | null;
   readonly without: Protection | null;
   readonly logFile: string | null;
   readonly plan: boolean;
@@ -88,6 +89,7 @@ function readOptions(): Options | null {
     integrations: whole('--integrations', values.integrations ?? '1000', 50, 100_000),
     kinds: kindsOf(values.faults, durationMs, without),
     density: amount('--density', values.density ?? '1', 0.01, 100),
+    emphasis: without === null ? null : emphasisWithout[without],
     without,
     logFile: values.log ?? null,
     plan: values.plan ?? false,
@@ -103,6 +105,11 @@ const neededWithout: Readonly<Record<Protection, FaultKind>> = {
   'sealed-results': 'db-outage',
   fencing: 'sqs-duplicate',
   outbox: 'kill-before-publish',
+};
+/** And often, where a run has room for that. */
+const emphasisWithout: Readonly<Record<Protection, FaultKind | null>> = {
+  ...neededWithout,
+  'sealed-results': null,
 };
 
 function kindsOf(list: string | undefined, durationMs: number, without: Protection | null): FaultKind[] {

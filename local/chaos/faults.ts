@@ -72,6 +72,7 @@ export class Faults {
   readonly #working = new Set<Promise<void>>();
   #parts: FaultParts | null = null;
   #databaseTurn: Promise<void> = Promise.resolve();
+  #databaseIsBusy = false;
   #conditions: Condition[] = [];
   #sick: (Spell & { readonly grant: Grant })[] = [];
   #refusesSends: Spell[] = [];
@@ -136,6 +137,13 @@ export class Faults {
       if (kind === 'write-notification' && this.#has('kill-between-row-and-mail'))
         return kill('kill-between-row-and-mail', turn('kill-between-row-and-mail') ? 'answer' : 'passed');
       if (kind === 'record-email' && this.#take('kill-after-mail')) return kill('kill-after-mail', 'arrival');
+    }
+    // At the worst moment: new tokens are in a process and nowhere else.
+    if (kind === 'store' && !this.#databaseIsBusy && this.#take('db-outage')) {
+      const parts = this.#parts;
+      if (parts)
+        void this.#inDatabaseTurn('db-outage', () => parts.database.crash('SIGQUIT', parts.longOutageMs));
+      return { at: 'arrival' };
     }
     for (const fault of ['db-cut-before', 'db-cut-after'] as const) {
       const [next] = this.#armed.get(fault) ?? [];
@@ -208,7 +216,7 @@ export class Faults {
     const within = (most: number) => 1 + Math.floor(this.#random.next() * most);
     if (this.#take('sqs-duplicate')) {
       this.#count('sqs-duplicate');
-      return { duplicateWithinSeconds: within(6) };
+      return { duplicateWithinSeconds: this.#random.next() < 0.5 ? 0 : within(6) };
     }
     for (const kind of ['sqs-delay', 'sqs-reorder'] as const) {
       if (!this.#take(kind)) continue;
@@ -236,8 +244,6 @@ export class Faults {
         return this.#inDatabaseTurn(kind, () => database.crash('SIGQUIT', lastsMs));
       case 'db-kill':
         return this.#inDatabaseTurn(kind, () => database.crash('SIGKILL', lastsMs));
-      case 'db-outage':
-        return this.#inDatabaseTurn(kind, () => database.crash('SIGQUIT', parts.longOutageMs));
       case 'db-pause':
         return this.#inDatabaseTurn(kind, () => database.pause(lastsMs));
       case 'db-stall':
@@ -339,7 +345,10 @@ export class Faults {
       this.#count(kind);
       const disturbance = { kind, fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY };
       this.disturbances.push(disturbance);
-      await work();
+      this.#databaseIsBusy = true;
+      await work().finally(() => {
+        this.#databaseIsBusy = false;
+      });
       disturbance.toMs = Date.now() + afterwardsMs;
     });
     return this.#databaseTurn;

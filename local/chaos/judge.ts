@@ -242,11 +242,17 @@ class Judgement {
         );
       if (wanted === 'connected' && this.#evidence.usable.get(member.id) === false)
         this.#find('unusable', member.id, 'the provider does not renew its grant with the stored token');
-      if (wanted === 'needs_reauthorization' && row.permanent !== defaultPolicy.disconnectThreshold)
+      // Whose disconnection is held goes on being refused.
+      const mostRefusals = this.#changes.get(member.id)?.some(({ held }) => held)
+        ? Number.POSITIVE_INFINITY
+        : defaultPolicy.disconnectThreshold;
+      const { disconnectThreshold } = defaultPolicy;
+      const fits = row.permanent >= disconnectThreshold && row.permanent <= mostRefusals;
+      if (wanted === 'needs_reauthorization' && !fits)
         this.#find(
           'counter',
           member.id,
-          `it was disconnected after ${row.permanent} refusals instead of ${defaultPolicy.disconnectThreshold}`,
+          `it was disconnected after ${row.permanent} refusals instead of ${disconnectThreshold}`,
         );
     }
   }
@@ -337,6 +343,8 @@ class Judgement {
       if (!failed) continue;
       const nextAtMs = calls[index + 1]?.arrivedAtMs ?? Number.POSITIVE_INFINITY;
       if (failures.some(({ atMs }) => atMs >= call.arrivedAtMs && atMs < nextAtMs)) continue;
+      // A doubtful call that is made again at once, within the grace, counts as what that comes to.
+      if (call.answer === 'none' && calls[index + 1]?.invocation === call.invocation) continue;
       if (this.#mayBeUncounted(call, nextAtMs)) {
         this.#undecided += 1;
         continue;
@@ -360,8 +368,6 @@ class Judgement {
       );
       if (replaced) return true;
     }
-    // Within the grace, a doubtful call is made again at once, and only what that comes to is counted.
-    if (call.answer === 'none' && (call.grant?.graceMs ?? 0) > 0) return true;
     if (this.#evidence.disturbances.some(({ fromMs, toMs }) => overlaps(fromMs, toMs))) return true;
     return call.answer !== 'refused' && this.#circuitWasOpen(call.provider, from, to);
   }

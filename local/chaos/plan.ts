@@ -78,7 +78,7 @@ export const faultSpecs = {
   'db-outage': {
     group: 'database',
     everySeconds: 240,
-    what: 'Postgres away for longer than a refresher lives and an attempt is held',
+    what: 'Postgres away, from when new tokens are on their way to it, for longer than a refresher lives and an attempt is held',
   },
   'db-pause': {
     group: 'database',
@@ -106,7 +106,7 @@ export const faultSpecs = {
   'sqs-duplicate': {
     group: 'queue',
     everySeconds: 6,
-    what: 'the messages of a batch arrive twice, some seconds apart',
+    what: 'the messages of a batch arrive twice, at once or some seconds apart',
   },
   'sqs-delay': { group: 'queue', everySeconds: 12, what: 'the messages of a batch arrive seconds late' },
   'sqs-reorder': {
@@ -210,15 +210,15 @@ export function planFaults(options: {
   readonly kinds: readonly FaultKind[];
   /** How many times as often as usual. */
   readonly density: number;
+  /** Comes five times as often as the others. */
+  readonly emphasis?: FaultKind | null;
 }): PlannedFault[] {
   const random = new Random(options.seed);
   const faults = options.kinds.flatMap((kind) => {
     const spec = specOf(kind);
     const own = random.fork(kind);
-    const count = Math.max(
-      1,
-      Math.round(((options.durationMs / 1000) * options.density) / spec.everySeconds),
-    );
+    const density = options.density * (options.emphasis === kind ? 5 : 1);
+    const count = Math.max(1, Math.round(((options.durationMs / 1000) * density) / spec.everySeconds));
     const [least, most] = spec.lastsMs ?? [0, 0];
     return Array.from({ length: count }, (_, index) => ({
       atMs: Math.round(((index + own.next()) / count) * options.durationMs * lastMoment),

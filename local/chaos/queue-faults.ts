@@ -33,6 +33,8 @@ export interface QueueFaultOptions {
   readonly onSent: (send: Send) => void;
   /** How long what a failed batch leaves behind stays invisible, in place of the queue's visibility timeout. */
   readonly returnsAfterMs: (queueId: string) => number;
+  /** Time by which that passes once the system settles. */
+  readonly nowMs: () => number;
 }
 
 /**
@@ -42,7 +44,8 @@ export interface QueueFaultOptions {
 export class QueueFaults implements QueueDisturbance {
   readonly #options: QueueFaultOptions;
   readonly #receipts = new Map<string, { queueUrl: string; handle: string }>();
-  readonly #returning = new Map<string, NodeJS.Timeout>();
+  readonly #returning = new Map<string, { dueMs: number; timer: NodeJS.Timeout | undefined }>();
+  #settling = false;
   #call: SqsCall | null = null;
   /** Bodies with a token in them, shortened to what is no secret. */
   readonly leaks: string[] = [];
@@ -105,21 +108,34 @@ export class QueueFaults implements QueueDisturbance {
   take(event: CloudEvent): void {
     if (event.type !== 'batch.ended') return;
     for (const id of event.failedMessageIds) {
-      clearTimeout(this.#returning.get(id));
-      this.#returning.set(
-        id,
-        setTimeout(() => this.#return(id), this.#options.returnsAfterMs(event.queueId)),
-      );
+      clearTimeout(this.#returning.get(id)?.timer);
+      const afterMs = this.#options.returnsAfterMs(event.queueId);
+      this.#returning.set(id, {
+        dueMs: this.#options.nowMs() + afterMs,
+        timer: this.#settling ? undefined : setTimeout(() => this.#return(id), afterMs),
+      });
     }
   }
 
-  /** What waits comes back now. */
-  returnAll(): void {
-    for (const id of [...this.#returning.keys()]) this.#return(id);
+  /** From now on messages come back when they are asked to. */
+  settle(): void {
+    this.#settling = true;
+    for (const { timer } of this.#returning.values()) clearTimeout(timer);
+  }
+
+  /** Makes visible what has been invisible for long enough. Returns how many messages still wait for that, and how long. */
+  returnDue(): { readonly waiting: number; readonly nextInSeconds: number | null } {
+    const nowMs = this.#options.nowMs();
+    for (const [id, { dueMs }] of [...this.#returning]) if (dueMs <= nowMs) this.#return(id);
+    const left = [...this.#returning.values()].map(({ dueMs }) => dueMs - nowMs);
+    return {
+      waiting: left.length,
+      nextInSeconds: left.length === 0 ? null : Math.max(0, Math.min(...left) / 1000),
+    };
   }
 
   stop(): void {
-    for (const timer of this.#returning.values()) clearTimeout(timer);
+    for (const { timer } of this.#returning.values()) clearTimeout(timer);
     this.#returning.clear();
   }
 
@@ -140,7 +156,7 @@ export class QueueFaults implements QueueDisturbance {
   }
 
   #return(id: string): void {
-    clearTimeout(this.#returning.get(id));
+    clearTimeout(this.#returning.get(id)?.timer);
     this.#returning.delete(id);
     const receipt = this.#receipts.get(id);
     if (!receipt) return;

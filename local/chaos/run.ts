@@ -35,6 +35,8 @@ export interface ChaosOptions {
   readonly kinds: readonly FaultKind[];
   /** How many times as many faults as usual. */
   readonly density: number;
+  /** Comes five times as often as the others. */
+  readonly emphasis?: FaultKind | null;
   /** Is switched off. */
   readonly without: Protection | null;
   /** Gets a copy of what the functions have written; `null`: nobody wants it. */
@@ -61,6 +63,8 @@ const graceMs = 180_000;
 const sustainedCallsPerSecond = 60;
 /** One may begin when another has just ended. */
 const outagesInARow = 1.6;
+/** A busy machine takes seconds to start Postgres again. */
+const leastReturnMs = 12_000;
 const secondsOfADay = 86_400;
 const mostProtocolAccounts = 24;
 const strictShare = 0.3;
@@ -91,10 +95,7 @@ async function run(
     ...plan.map(({ kind, lastsMs }) => (kind === 'db-outage' ? longOutageMs : lastsMs)),
   );
   // Received again and again, a message must outlast an outage and the hold of an email, as it does by its visibility timeout.
-  const returnsAfterMs = Math.max(
-    Math.min(durationMs / 10, 15_000),
-    (longestMs * outagesInARow) / (maxReceiveCount - 1),
-  );
+  const returnsAfterMs = Math.max(leastReturnMs, (longestMs * outagesInARow) / (maxReceiveCount - 1));
   const eventsReturnAfterMs = Math.max(returnsAfterMs, (timing.emailHold + 2) * 1000);
   const processes = new Processes();
   const ledger = new Ledger();
@@ -192,7 +193,8 @@ async function run(
       }
     },
     returnsAfterMs: (queueId) =>
-      settling ? 300 : queueId === system?.queueIds.threshold ? eventsReturnAfterMs : returnsAfterMs,
+      queueId === system?.queueIds.threshold ? eventsReturnAfterMs : returnsAfterMs,
+    nowMs: () => Date.now() + passedMs,
   });
   resources.defer(() => queues.stop());
   const onEvent = (event: CloudEvent) => {
@@ -271,6 +273,7 @@ async function run(
   clearInterval(progress);
   await faults.end();
   settling = true;
+  queues.settle();
   await Promise.all(scanning);
   const settlingAtMs = Date.now();
   const unsettled = await settle({

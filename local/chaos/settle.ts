@@ -61,7 +61,7 @@ export async function settle(parts: SettleParts): Promise<string[]> {
   const scanner = system.functionId('scanner');
   for (let round = 1; round <= mostRounds; round += 1) {
     signal.throwIfAborted();
-    parts.queues.returnAll();
+    parts.queues.returnDue();
     const scan = await system.cloud.invoke(scanner, {});
     if (!scan.ok) parts.onProgress(`a scan failed while settling: ${scan.errorMessage}`);
     const left = await quiet(parts);
@@ -69,11 +69,12 @@ export async function settle(parts: SettleParts): Promise<string[]> {
     const [waiting] = await database.sql<Waiting & pg.QueryResultRow>(waitingStatement);
     if (!waiting) throw new Error('Postgres did not say what waits');
     const { stale, events, circuits, held } = waiting;
-    const nextInSeconds = waiting.staleInSeconds ?? waiting.othersInSeconds;
-    if (stale + events + circuits === 0 && held.length === 0) return [];
+    const messages = parts.queues.returnDue();
+    if (stale + events + circuits + messages.waiting === 0 && held.length === 0) return [];
     parts.onProgress(
-      `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits`,
+      `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits, ${messages.waiting} messages to come back`,
     );
+    const nextInSeconds = waiting.staleInSeconds ?? soonest(waiting.othersInSeconds, messages.nextInSeconds);
     // As an operator does who has looked into it.
     for (const provider of held)
       await system.cloud.invoke(system.functionId('operator'), { ask: 'close_circuit', provider });
@@ -84,13 +85,17 @@ export async function settle(parts: SettleParts): Promise<string[]> {
   return [`something after ${mostRounds} scans`];
 }
 
+function soonest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
+}
+
 const mostRounds = 120;
 /** What falls due shortly after is taken along. */
 const atOnceSeconds = 2;
 const longestStepSeconds = 3_600;
 const quietTimeoutMs = 180_000;
 
-/** Waits until no message is anywhere but among dead letters, and no process works. */
+/** Waits until every message is done with, waits for its return or is a dead letter, and no process works. */
 async function quiet({ system, queues, processes, signal }: SettleParts): Promise<string | null> {
   const deadlineMs = performance.now() + quietTimeoutMs;
   const living = Object.entries(system.cloud.queues).filter(
@@ -99,7 +104,8 @@ async function quiet({ system, queues, processes, signal }: SettleParts): Promis
   for (let times = 0; times < 2; ) {
     signal.throwIfAborted();
     const counts = await Promise.all(living.map(([, { url }]) => queues.count(url)));
-    const waiting = counts.reduce((sum, count) => sum + count, 0);
+    // What waits for its return is received and nobody's.
+    const waiting = counts.reduce((sum, count) => sum + count, 0) - queues.returnDue().waiting;
     const busy = processes.busy().length;
     times = waiting === 0 && busy === 0 ? times + 1 : 0;
     if (performance.now() > deadlineMs)
