@@ -62,7 +62,9 @@ export function outcomeOf(before: Integration, now: Integration, circuit: Circui
     const count =
       now.consecutiveFailures > before.consecutiveFailures
         ? `The provider refused it, ${now.consecutiveFailures} in a row`
-        : `It failed for a passing reason, ${now.consecutiveTransientFailures} in a row`;
+        : now.consecutiveTransientFailures === 0
+          ? 'It failed for a passing reason, which does not count, as it is tried again before its token ends'
+          : `It failed for a passing reason, ${now.consecutiveTransientFailures} in a row`;
     if (now.status !== 'connected') {
       return {
         code: 'disconnected',

@@ -357,6 +357,11 @@ describe('refresh', () => {
       /It failed for a passing reason, 1 in a row/,
     ],
     [
+      { lastFailureAt: at(1), consecutiveTransientFailures: 0 },
+      'failed',
+      /It failed for a passing reason, which does not count/,
+    ],
+    [
       {
         lastFailureAt: at(1),
         consecutiveFailures: 3,

@@ -492,6 +492,20 @@ describe('the refresher', () => {
     expect(endpoint.calls).toHaveLength(1);
   });
 
+  it('starts a scheduled claim for the message that names it, beside other messages for the row', async () => {
+    const { id } = await claimed({ refresh_claim_open: false });
+    await db.sql(`UPDATE integrations SET refresh_claim = 7, refresh_claim_open = false`);
+    const refresh = await load('refresher');
+    const named = (claim: string) => ({ ...refreshMessage(id), claim });
+    expect(failedOf(await refresh(sqsEvent(refreshMessage(id), named('6')), context()))).toEqual([]);
+    expect(endpoint.calls).toHaveLength(0);
+    await refresh(sqsEvent(refreshMessage(id), named('6'), named('7')), context());
+    await refresh(sqsEvent(named('7')), context());
+    expect(endpoint.calls).toHaveLength(1);
+    const odd = [7, '', 'x', '-1', '1'.repeat(40), null].map((claim) => ({ ...refreshMessage(id), claim }));
+    expect(failedOf(await refresh(sqsEvent(...odd), context()))).toHaveLength(odd.length);
+  });
+
   it('has nothing to do for an integration that is gone', async () => {
     const refresh = await load('refresher');
     expect(failedOf(await refresh(sqsEvent(refreshMessage(randomUUID())), context()))).toEqual([]);
