@@ -16,7 +16,7 @@ import { type Email, startEmail } from '../../local/cloud/email.ts';
 import { createSqsCaller } from '../../local/cloud/sqs-client.ts';
 import { startSecrets } from '../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
-import { startProxy } from '../support/proxy.ts';
+import { startProxy, through } from '../support/proxy.ts';
 import {
   failedOf,
   invocationContext,
@@ -707,6 +707,50 @@ describe('the notifier', () => {
     await db.sql(`UPDATE evergrant.threshold_events SET email_held_until = now() - interval '1 s'`);
     expect(failedOf(await notify(message, context()))).toEqual([]);
     expect(await inboxOf(event.address)).toHaveLength(1);
+  });
+
+  it('sends one email when several have the event at once, and they all hear of it', async () => {
+    const event = await eventOf();
+    const notifiers = [await load('notifier'), await load('notifier'), await load('notifier')];
+    email.setFault({ delayMs: 1_000 });
+    const message = sqsEvent(eventMessage(event.id));
+    const responses = await Promise.all(notifiers.map((notify) => notify(message, context())));
+    // Who came too late looks again later: the one who sends might die.
+    expect(responses.map(failedOf).filter((failed) => failed.length === 0)).toHaveLength(1);
+    email.setFault(null);
+    for (const notify of notifiers) expect(failedOf(await notify(message, context()))).toEqual([]);
+    expect(await inboxOf(event.address)).toHaveLength(1);
+    expect(await notificationsOf(event.id)).toHaveLength(1);
+  });
+
+  it('writes down that an email is out also when Postgres is away at that moment', async () => {
+    const event = await eventOf();
+    const proxy = await startProxy(Number(new URL(db.url).port));
+    secrets.put('behind-proxy', { url: through(proxy, db.url) });
+    const notify = await load('notifier', { [databaseEnv.source]: 'behind-proxy' });
+    const before = email.callCount();
+    email.setFault({ delayMs: 2_000 });
+    const notified = notify(sqsEvent(eventMessage(event.id)), context());
+    await expect.poll(() => email.callCount(), { timeout: 10_000, interval: 20 }).toBe(before + 1);
+    proxy.cut();
+    const refused = proxy.connections;
+    await expect.poll(() => proxy.connections, { timeout: 10_000 }).toBeGreaterThan(refused + 1);
+    proxy.restore();
+    expect(failedOf(await notified)).toEqual([]);
+    expect((await db.event(event.id)).email_sent_at).not.toBeNull();
+    email.setFault(null);
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect(await inboxOf(event.address)).toHaveLength(1);
+    await proxy.stop();
+  });
+
+  it('does not write a notification again that the product has removed', async () => {
+    const event = await eventOf();
+    const notify = await load('notifier');
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    await db.sql('DELETE FROM notifications WHERE event_id = $1', [event.id]);
+    expect(failedOf(await notify(sqsEvent(eventMessage(event.id)), context()))).toEqual([]);
+    expect(await notificationsOf(event.id)).toEqual([]);
   });
 
   it('gives up an email that SES will never take', async () => {

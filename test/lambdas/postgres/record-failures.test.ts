@@ -87,6 +87,16 @@ const counters = async (id: string) => {
   return [row.consecutive_failures, row.consecutive_transient_failures, row.status];
 };
 
+it('a counter never moves without the event that its threshold leads to', async () => {
+  const { id } = await db.insertIntegration({ consecutive_failures: 2 });
+  const before = await db.integration(id);
+  await db.sql('ALTER TABLE evergrant.threshold_events ADD CONSTRAINT "full" CHECK (false) NOT VALID');
+  await expect(fail(id, 'permanent')).rejects.toMatchObject({ code: '23514' });
+  await db.sql('ALTER TABLE evergrant.threshold_events DROP CONSTRAINT "full"');
+  expect(await db.integration(id)).toEqual(before);
+  expect(await fail(id, 'permanent')).toMatchObject({ disconnected: true, event_id: expect.any(String) });
+});
+
 describe('the contract with its default numbers', () => {
   it('permanent: silence, a warning in the app, then disconnection with the one email', async () => {
     const { id } = await db.insertIntegration();
