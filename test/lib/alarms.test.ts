@@ -105,7 +105,7 @@ describe('alarms', () => {
   it('wake for sealed results that scans leave, however often received, and for each that is a dead letter', () => {
     const sqs = (name: string) => {
       const { Dimensions, ...alarm } = alarmOf(name);
-      const [queue] = (Dimensions[0]?.Value as { 'Fn::GetAtt': string[] })['Fn::GetAtt'];
+      const [queue] = (Dimensions[0]!.Value as { 'Fn::GetAtt': string[] })['Fn::GetAtt'];
       return { ...alarm, queue: queue?.replace(/[0-9A-F]{8}$/, '') };
     };
     expect(sqs('sealed results waiting')).toMatchObject({
