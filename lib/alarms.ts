@@ -206,13 +206,15 @@ function definitions(
     {
       name: 'sealed results waiting',
       sentence:
-        'New tokens have waited sealed in their queue for over two scan intervals: Postgres does not take them, or no scan collects them, and their integrations are not refreshed until one does.',
-      metric: sealedResultQueue.queue.metricApproximateAgeOfOldestMessage({
-        statistic: Stats.MAXIMUM,
-        period: Duration.minutes(5),
+        'New tokens have waited sealed in their queue through two scans or more: Postgres does not take them, or no scan collects them, and their integrations are not refreshed until one does.',
+      // Not their age: SQS leaves what was received three times out of it (developer guide, "Available CloudWatch metrics
+      // for Amazon SQS"), and a scan receives also what a locked row keeps it from storing.
+      metric: sealedResultQueue.queue.metricApproximateNumberOfMessagesVisible({
+        statistic: Stats.MINIMUM,
+        period: scanPeriod,
       }),
-      threshold: 2 * scanInterval.toSeconds(),
-      periods: 1,
+      threshold: 0,
+      periods: 2,
     },
     {
       name: 'sealed result dead letters',

@@ -51,6 +51,7 @@ export function looksAt(target: Target): Look[] {
     eventSourceLook(target, 'Notifier', 'threshold event queue'),
     queueLook(target, 'refresh', 'The refresh queue has no dead letters'),
     queueLook(target, 'threshold', 'The threshold event queue has no dead letters'),
+    queueLook(target, 'sealed', 'The sealed result queue has no dead letters'),
     ...emailLooks(target),
   ];
 }

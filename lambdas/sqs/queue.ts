@@ -104,7 +104,7 @@ export class Queue {
       );
       return failed.map(({ Id: id }) => Number(id));
     } catch {
-      // Accepted or not, we do not know. Both queues' consumers take duplicates, so a repeat is harmless.
+      // Accepted or not, we do not know. The queues' consumers take duplicates, so a repeat is harmless.
       return null;
     }
   }

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { closeServer, listenOnLoopback } from '../../local/cloud/loopback.ts';
 import { connectAccount } from '../../local/provider/connect.ts';
 import { type LocalSystem, startSystem } from '../../local/system.ts';
@@ -117,6 +118,13 @@ export async function startCliSystem(): Promise<CliSystem> {
     await remove();
     throw error;
   }
+  try {
+    await firstScanEnded(database);
+  } catch (error) {
+    await system.stop();
+    await remove();
+    throw error;
+  }
   return {
     system,
     database,
@@ -133,6 +141,17 @@ export async function startCliSystem(): Promise<CliSystem> {
       await remove();
     },
   };
+}
+
+/** It would claim what a test wants to be due: a scan claims again when it has asked for sealed results. */
+async function firstScanEnded(database: TestDatabase): Promise<void> {
+  const deadlineMs = performance.now() + 60_000;
+  for (;;) {
+    const scans = await database.sql('SELECT FROM evergrant.scans');
+    if (scans.length > 0) return;
+    if (performance.now() > deadlineMs) throw new Error('The first scan has not ended within 60 s.');
+    await sleep(50);
+  }
 }
 
 /** A server on this machine that answers what AWS would. */

@@ -241,6 +241,7 @@ describe('verify', () => {
     'notifier_event_source',
     'refresh_queue',
     'threshold_queue',
+    'sealed_queue',
     'sender',
     'ses_account',
   ];

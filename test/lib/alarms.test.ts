@@ -119,6 +119,35 @@ describe('alarms', () => {
     });
   });
 
+  it('wake for sealed results that scans leave, however often received, and for each that is a dead letter', () => {
+    const sqs = (name: string) => {
+      const { Dimensions, ...alarm } = alarmOf(name);
+      const [queue] = (Dimensions[0]!.Value as { 'Fn::GetAtt': string[] })['Fn::GetAtt'];
+      return { ...alarm, queue: queue?.replace(/[0-9A-F]{8}$/, '') };
+    };
+    expect(sqs('sealed results waiting')).toMatchObject({
+      queue: 'SealedResultQueue',
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      // In no moment of two scans was it empty.
+      Statistic: 'Minimum',
+      Threshold: 0,
+      ComparisonOperator: 'GreaterThanThreshold',
+      Period: 300,
+      EvaluationPeriods: 2,
+      DatapointsToAlarm: 2,
+    });
+    expect(sqs('sealed result dead letters')).toMatchObject({
+      queue: 'SealedResultDeadLetters',
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      Threshold: 0,
+      EvaluationPeriods: 1,
+    });
+    const rarely = synthesize({ scanIntervalMinutes: 15, refreshWindowSeconds: 1_200 }).alarms.find(
+      (alarm) => nameOf(alarm) === 'sealed results waiting',
+    );
+    expect(rarely?.Period).toBe(900);
+  });
+
   it('of emails are there where emails are sent, and no others are missing without', () => {
     const without = synthesize({}).alarms.map(nameOf);
     const ofEmails = ['emails failing', 'emails bouncing', 'emails complained about'];

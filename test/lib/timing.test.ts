@@ -35,6 +35,12 @@ describe('whatever is set', () => {
     });
   });
 
+  it('sealed results that a dead scan had in hands are there again for the next', () => {
+    always((timing, { scanIntervalMinutes }) => {
+      expect(timing.sealedResultVisibility).toBeLessThanOrEqual(scanIntervalMinutes * 60);
+    });
+  });
+
   it('a claim that nobody starts lapses before the next scan', () => {
     always((timing, { scanIntervalMinutes }) => {
       expect(timing.claimHold).toBeLessThan(scanIntervalMinutes * 60);
