@@ -201,6 +201,8 @@ export interface SealedResultMessage {
   readonly integrationId: string;
   /** Fencing token of the attempt that the result came of. */
   readonly claim: string;
+  /** SHA-256, in hexadecimal digits, of the stored token that was used. */
+  readonly grant: string;
   /** See `ThresholdEventMessage`. */
   readonly provider?: string;
   readonly sealed: string;

@@ -11,6 +11,7 @@ const sealedResultMessage = z.object({
   version,
   integrationId: z.guid(),
   claim,
+  grant: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   provider,
   sealed: z.string(),
 });

@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { SealedResultMessage } from './contract.ts';
 import type { RefreshedResult } from './postgres/store-refreshed.ts';
 import { z } from './schema.ts';
 import { sealedKeyId } from './sealing/sealed-head.ts';
 import type { Sealer } from './sealing/token-sealer.ts';
 
-/** What is sealed: all that `storeRefreshed` takes, with lifetimes that run from the sending of the message. */
+/** What is sealed: all that `storeRefreshed` takes, with lifetimes that run from the moment of sealing. */
 const contents = z.object({
+  /** Seconds since 1970, by the clock of the database. */
+  sealedAtSeconds: z.number(),
   usedToken: z.string(),
   accessToken: z.string(),
   refreshToken: z.string(),
@@ -22,21 +25,27 @@ export async function sealResult(
   sealer: Sealer,
   { id, claim, ...result }: RefreshedResult,
   provider: string,
+  /** Seconds since 1970, by the clock of the database. */
+  sealedAtSeconds: number,
 ): Promise<SealedResultMessage> {
-  const sealed = await sealer.seal(JSON.stringify(result), { integrationId: id, column: 'result' });
-  return { version: 1, integrationId: id, claim, provider, sealed };
+  const grant = createHash('sha256').update(result.usedToken).digest('hex');
+  const sealed = await sealer.seal(JSON.stringify({ ...result, sealedAtSeconds }), {
+    integrationId: id,
+    column: 'result',
+  });
+  return { version: 1, integrationId: id, claim, grant, provider, sealed };
 }
 
 export type OpenedResult =
-  | { readonly ok: true; readonly result: RefreshedResult }
+  | { readonly ok: true; readonly result: RefreshedResult; readonly sealedAtSeconds: number }
   /** `problem` is for operators, and says nothing of what is sealed. */
   | { readonly ok: false; readonly problem: string };
 
-/** Opens a message; its lifetimes have run for `ageSeconds` since it was sent. Throws when no key can be read. */
+/** Opens a message. `nowSeconds`: by the clock of the database. Throws when no key can be read. */
 export async function openResult(
   sealer: Sealer,
   { integrationId, claim, sealed }: SealedResultMessage,
-  ageSeconds: number,
+  nowSeconds: number,
 ): Promise<OpenedResult> {
   // What is not sealed would open as plain text, and anybody could have sent it.
   if (sealedKeyId(sealed) === null) return { ok: false, problem: 'it is not sealed' };
@@ -50,9 +59,11 @@ export async function openResult(
   }
   const parsed = contents.safeParse(parsedJson(opened.token));
   if (!parsed.success) return { ok: false, problem: 'another version of Evergrant has sealed it' };
-  const { expiresInSeconds, refreshTokenExpiresInSeconds: lasts, ...result } = parsed.data;
+  const { sealedAtSeconds, expiresInSeconds, refreshTokenExpiresInSeconds: lasts, ...result } = parsed.data;
+  const ageSeconds = Math.max(0, nowSeconds - sealedAtSeconds);
   return {
     ok: true,
+    sealedAtSeconds,
     result: {
       ...result,
       id: integrationId,

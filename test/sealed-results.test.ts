@@ -10,6 +10,7 @@ import { beginCollecting } from '../lambdas/postgres/begin-collecting.ts';
 import { claimDue } from '../lambdas/postgres/claim-due.ts';
 import { type Database, PostgresConnection } from '../lambdas/postgres/database.ts';
 import { startAttempts } from '../lambdas/postgres/start-attempts.ts';
+import type { RefreshedResult } from '../lambdas/postgres/store-refreshed.ts';
 import { type RefreshParts, type RefreshSettings, refreshBatch } from '../lambdas/refresher/refresh-batch.ts';
 import { collectResults } from '../lambdas/scanner/collect-results.ts';
 import { parseScanRequest } from '../lambdas/scanner/request.ts';
@@ -18,7 +19,7 @@ import { sealResult } from '../lambdas/sealed-result.ts';
 import { TokenSealer } from '../lambdas/sealing/token-sealer.ts';
 import { ProviderClients } from '../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../lambdas/secrets/secret-reader.ts';
-import { Queue, type ReceivedMessage } from '../lambdas/sqs/queue.ts';
+import { Queue } from '../lambdas/sqs/queue.ts';
 import { deadLetterRetention } from '../lib/dead-letter-queue.ts';
 import { parseSettings } from '../lib/settings.ts';
 import { timingOf } from '../lib/timing.ts';
@@ -476,28 +477,51 @@ describe('collecting', () => {
     expect(await refreshTokenOf(row.id)).toBe('canary-refresh-1');
   }, 20_000);
 
-  it('takes the time of waiting off the lifetimes, by the clocks of SQS and Postgres', async () => {
+  it('takes the time of waiting off the lifetimes, by the clock of the database', async () => {
     const row = await sealedAway();
-    const queue = new Queue(queueUrl('sealed'));
-    const { receive } = queue;
-    const sentEarlier = (message: ReceivedMessage) => ({
-      ...message,
-      sentAtSeconds: message.sentAtSeconds - 1_000,
-    });
-    vi.spyOn(queue, 'receive').mockImplementation(async (seconds) => {
-      const received = await receive.call(queue, seconds);
-      return { ...received, messages: received.messages.map(sentEarlier) };
-    });
+    const { integrationId, sealed } = JSON.parse(messages()!.ready[0]!.body) as {
+      integrationId: string;
+      sealed: string;
+    };
+    const { sealedAtSeconds, ...contents } = JSON.parse(
+      await openedText({ integrationId, sealed }),
+    ) as RefreshedResult & {
+      sealedAtSeconds: number;
+    };
+    expect(sealedAtSeconds).toBeCloseTo(Date.now() / 1000, -2);
+    // As a dead letter is that is replayed after a while: SQS counts its age anew.
+    sqs.purgeAll();
+    sqs.createQueue('sealed');
+    const old = { ...contents, id: row.id, claim: '1' };
+    await new Queue(queueUrl('sealed')).send([
+      { groupId: 'acme', body: await sealResult(sealer, old, 'acme', sealedAtSeconds - 1_000) },
+    ]);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 });
-    await collect({ sealedResultQueue: queue });
-    vi.useRealTimers();
+    try {
+      await collect();
+    } finally {
+      vi.useRealTimers();
+    }
     const [{ left } = { left: 0 }] = await db.sql<{ left: number }>(
       'SELECT extract(epoch FROM expires_at - now())::float8 AS left FROM integrations WHERE id = $1',
       [row.id],
     );
     // The endpoint said an hour.
-    expect(left).toBeGreaterThan(2_500);
+    expect(left).toBeGreaterThan(2_400);
     expect(left).toBeLessThan(2_601);
+  });
+
+  it('tells of a grant that had been disconnected and works', async () => {
+    const row = await sealedAway();
+    await db.sql(
+      `UPDATE integrations SET status = 'needs_reauthorization', disconnected_grant = sha256(convert_to(refresh_token, 'UTF8'))`,
+    );
+    const metrics = new InvocationMetrics();
+    const count = vi.spyOn(metrics, 'count');
+    await collect({ metrics });
+    expect(count).toHaveBeenCalledWith(metricNames.prematureDisconnections, 1);
+    expect(count).toHaveBeenCalledWith(metricNames.prematureDisconnections, 1, { provider: 'acme' });
+    expect(await db.integration(row.id)).toMatchObject({ status: 'connected' });
   });
 
   it('stores results of one row in their order, also when they come together', async () => {
@@ -525,6 +549,7 @@ describe('collecting', () => {
             providerName: 'Acme',
           },
           'acme',
+          Date.now() / 1000,
         ),
       },
     ]);
@@ -570,6 +595,7 @@ describe('collecting', () => {
             providerName: 'Acme',
           },
           'acme',
+          Date.now() / 1000,
         ),
       })),
     );
@@ -612,6 +638,33 @@ describe('a sealed result that cannot be used', () => {
     });
   }, 20_000);
 
+  it('holds its row no longer than until the user has connected anew', async () => {
+    const row = await sealedAway();
+    await endHolds();
+    const otherKey = await TokenSealer.fromSecret(
+      JSON.stringify({ current: randomBytes(32).toString('hex') }),
+    );
+    expect(await collect({ sealer: otherKey })).not.toBeNull();
+    expect(await scanNow()).toMatchObject({ claimed: 0 });
+    // As a product does it, which knows nothing of holds.
+    await db.sql(`UPDATE integrations SET refresh_token = 'reconnected' WHERE id = $1`, [row.id]);
+    expect(await scanNow()).toMatchObject({ claimed: 1 });
+    await refresh([row.id]);
+    expect(shown).toEqual([row.refresh_token, 'reconnected']);
+  });
+
+  it('holds no row whose user has connected anew before', async () => {
+    const row = await sealedAway();
+    await endHolds();
+    await db.sql(`UPDATE integrations SET refresh_token = 'reconnected' WHERE id = $1`, [row.id]);
+    const otherKey = await TokenSealer.fromSecret(
+      JSON.stringify({ current: randomBytes(32).toString('hex') }),
+    );
+    expect(await scan({ ...scanParts(), sealer: otherKey }, parseScanRequest({}))).toMatchObject({
+      claimed: 1,
+    });
+  });
+
   it('does not hold a row whose attempt it no longer is', async () => {
     const row = await sealedAway();
     await db.sql('UPDATE integrations SET refresh_claim = 7');
@@ -649,17 +702,12 @@ describe('a sealed result that cannot be used', () => {
     expect(await scanNow()).toMatchObject({ claimed: 0 });
   }, 20_000);
 
+  const shape = { version: 1, integrationId: randomUUID(), claim: '1', grant: 'ab'.repeat(32) };
   it.each([
     ['no JSON', 'canary {'],
     ['another shape', JSON.stringify({ version: 1, integrationId: randomUUID() })],
-    [
-      'plain text in place of a JWE',
-      JSON.stringify({ version: 1, integrationId: randomUUID(), claim: '1', sealed: 'canary' }),
-    ],
-    [
-      'a JWE for another place',
-      JSON.stringify({ version: 1, integrationId: randomUUID(), claim: '1', sealed: 'eyJ.a.b.c.d' }),
-    ],
+    ['plain text in place of a JWE', JSON.stringify({ ...shape, sealed: 'canary' })],
+    ['a JWE for another place', JSON.stringify({ ...shape, sealed: 'eyJ.a.b.c.d' })],
   ])(
     'is a dead letter without harm: %s',
     async (_, body) => {

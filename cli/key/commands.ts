@@ -102,8 +102,8 @@ const forget: Command = {
   name: 'key forget',
   summary: 'remove a previous key that seals nothing any more',
   help: `Removes a previous key from the token key secret. It is refused for the current key, while any
-stored token is sealed with it, and, for the key that was current last, within ten minutes of the
-change: functions may still seal with it.
+stored token is sealed with it, while sealed results wait for a scan or for a replay, and, for the
+key that was current last, within ten minutes of the change: functions may still seal with it.
 
 Usage
   evergrant key forget <key-id> [--yes]
@@ -151,6 +151,15 @@ Exit codes
       throw new CliError(
         'key_in_use',
         `It still seals ${counted(tokens, 'token')}, which nobody could open without it. Each is sealed anew at its next refresh; evergrant key status shows when none is left.`,
+      );
+    }
+    // What they are sealed with is inside of them; no statement counts them.
+    const { readQueueDepth } = await import('../queue-depths.ts');
+    const { visible, inFlight, deadLetters } = await readQueueDepth(stack, 'sealed');
+    if (visible + inFlight + deadLetters > 0) {
+      throw new CliError(
+        'sealed_results_waiting',
+        `${counted(visible + inFlight + deadLetters, 'sealed result')} may need it to be opened. The next scan stores those that wait; replay the dead letters first: evergrant dlq replay --queue sealed.`,
       );
     }
     const waitMs = forgettable(read)(keyId);

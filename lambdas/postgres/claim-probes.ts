@@ -2,12 +2,12 @@ import { type ClaimableIntegration, expiresInSeconds } from './claimable-row.ts'
 import type { Database } from './database.ts';
 import { isDue } from './due-rows.ts';
 import { grantToken } from './grant-token.ts';
-import { isAccountedFor, leavesDoubt } from './unfinished-attempt.ts';
+import { isAccountedFor, isFree, leavesDoubt } from './unfinished-attempt.ts';
 
 /** Whether an attempt may be started on a row, whatever its expiry. */
 const isStartable = `
     i.provider = $2 AND i.status = 'connected' AND ${grantToken('i')} <> ''
-    AND (i.refresh_held_until IS NULL OR i.refresh_held_until <= now())
+    AND ${isFree}
     AND ${isAccountedFor('$7')}`;
 
 /**

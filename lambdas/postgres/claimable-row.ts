@@ -1,4 +1,5 @@
 import { grantToken } from './grant-token.ts';
+import { isFree } from './unfinished-attempt.ts';
 
 /**
  * The one row `$1`, if an attempt may be started on it whatever its expiry, for the statements that claim and
@@ -8,7 +9,7 @@ import { grantToken } from './grant-token.ts';
 export const claimableRow = `
   FROM integrations
   WHERE id = $1 AND status = 'connected' AND ${grantToken()} <> ''
-    AND (refresh_held_until IS NULL OR refresh_held_until <= now()
+    AND (${isFree}
          OR NOT refresh_claim_open AND refresh_started_at IS NULL AND last_refresh_success >= last_refresh_attempt)`;
 
 /**

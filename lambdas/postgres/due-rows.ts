@@ -1,3 +1,5 @@
+import { isFree } from './unfinished-attempt.ts';
+
 /**
  * When a row is due. `$1`: the window in seconds. The two conditions on top are those of the partial index
  * `evergrant_integrations_due`; with them only due rows are read, however large the table is.
@@ -5,7 +7,7 @@
 export const isDue = `
     status = 'connected' AND refresh_token IS NOT NULL
     AND expires_at <= now() + make_interval(secs => $1)
-    AND (refresh_held_until IS NULL OR refresh_held_until <= now())
+    AND ${isFree}
     AND refresh_token <> '' AND isfinite(expires_at)`;
 
 /** Which rows are due, for the statements that claim, list and count them. `$2`: a provider or null for all; `$3`: providers to leave out. */

@@ -1,9 +1,11 @@
+import { isFree } from './unfinished-attempt.ts';
+
 /**
  * Which rows come to an end that the rhythm of due rows does not see. Parameters: `$1` how many seconds before its
  * end an access token is seen to, `$2` a provider or null for all, `$3` providers that are left alone.
  */
 const free = `
-    AND (refresh_held_until IS NULL OR refresh_held_until <= now())
+    AND ${isFree}
     AND ($2::text IS NULL OR provider = $2)
     AND (provider = ANY ($3::text[])) IS NOT TRUE`;
 

@@ -5,6 +5,7 @@ import type { ThresholdStep } from '../domain/policy.ts';
 import { retryDelaySeconds } from '../domain/retry-delay.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
+import { tellPrematureDisconnection } from '../observability/premature-disconnection.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
 import { giveUpClaims } from '../postgres/give-up-claims.ts';
 import { runningSeconds } from '../postgres/read-clock.ts';
@@ -100,6 +101,7 @@ export async function refreshBatch(
   const store = new ResultStore(parts.database, {
     sealer: parts.sealer,
     sealedResultQueue: parts.sealedResultQueue,
+    nowSeconds,
     onSealed: () => parts.metrics.count(metricNames.sealed, 1),
     tokensAtRest: parts.settings.tokensAtRest,
     steps: parts.settings.steps,
@@ -280,11 +282,7 @@ async function refreshOne(
       ...(retriedAfter !== null && { retriedAfter }),
       durationMs,
     });
-    if (committed.premature_disconnection) {
-      metrics.count(metricNames.prematureDisconnections, 1);
-      metrics.count(metricNames.prematureDisconnections, 1, { provider });
-      logger.error('premature disconnection', { integrationId, provider });
-    }
+    if (committed.premature_disconnection) tellPrematureDisconnection(parts, { integrationId, provider });
     return { refreshed: applied, disconnected: false, eventId: committed.event_id };
   }
 

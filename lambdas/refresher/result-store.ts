@@ -65,6 +65,8 @@ export class ResultStore {
     options: {
       readonly sealer: Sealer;
       readonly sealedResultQueue: Queue;
+      /** Seconds since 1970, by the clock of the database. */
+      readonly nowSeconds: () => number;
       /** Told of each copy that the queue has taken. */
       readonly onSealed: () => void;
       readonly tokensAtRest: 'sealed' | 'plain';
@@ -95,7 +97,12 @@ export class ResultStore {
       async (results) => {
         const messages = await Promise.all(
           results.map(async (result) => ({
-            body: await sealResult(this.#sealer, agedToNow(result), result.attempt.provider),
+            body: await sealResult(
+              this.#sealer,
+              agedToNow(result),
+              result.attempt.provider,
+              options.nowSeconds(),
+            ),
             groupId: result.attempt.provider,
           })),
         );

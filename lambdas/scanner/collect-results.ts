@@ -2,6 +2,7 @@ import { metricNames, type SealedResultMessage } from '../contract.ts';
 import { parseSealedResultMessage } from '../messages.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
+import { tellPrematureDisconnection } from '../observability/premature-disconnection.ts';
 import { beginCollecting, type Collecting } from '../postgres/begin-collecting.ts';
 import { type Database, sqlState } from '../postgres/database.ts';
 import { endCollecting } from '../postgres/end-collecting.ts';
@@ -68,6 +69,7 @@ interface InHand {
   readonly message: ReceivedMessage;
   readonly sealed: SealedResultMessage;
   readonly result: RefreshedResult;
+  readonly sealedAtSeconds: number;
 }
 
 class Collection {
@@ -129,8 +131,8 @@ class Collection {
         continue;
       }
       const sealed = parsed.message;
-      const result = await openResult(sealer, sealed, this.#ageSeconds(message));
-      if (result.ok) opened.push({ message, sealed, result: result.result });
+      const result = await openResult(sealer, sealed, this.#nowSeconds());
+      if (result.ok) opened.push({ ...result, message, sealed });
       else poison.push({ message, sealed, problem: result.problem });
     }
     for (const group of withoutRepeats(opened)) {
@@ -152,7 +154,6 @@ class Collection {
     for (const { message, sealed, problem } of poison) {
       this.#unusable.add(message.messageId);
       logger.error('sealed result not usable', {
-        waitedSeconds: Math.round(this.#ageSeconds(message)),
         ...(sealed && { integrationId: sealed.integrationId, provider: sealed.provider }),
         problem,
       });
@@ -173,9 +174,9 @@ class Collection {
     const stored = new Map(rows.map((row): [string, StoredResult] => [row.id, row]));
     const done: string[] = [];
     const locked: string[] = [];
-    for (const { message, sealed, result } of group) {
+    for (const { message, sealed, result, sealedAtSeconds } of group) {
       const { integrationId, provider } = sealed;
-      const verdict = stored.get(result.id)?.verdict ?? 'gone';
+      const { verdict = 'gone', premature_disconnection: premature = false } = stored.get(result.id) ?? {};
       if (verdict === 'locked') {
         locked.push(message.receiptHandle);
         continue;
@@ -185,8 +186,10 @@ class Collection {
         integrationId,
         provider,
         verdict,
-        waitedSeconds: Math.round(this.#ageSeconds(message)),
+        waitedSeconds: Math.round(this.#nowSeconds() - sealedAtSeconds),
       });
+      if (premature)
+        tellPrematureDisconnection(this.#parts, { integrationId, provider: provider ?? 'unknown' });
       done.push(message.receiptHandle);
     }
     await sealedResultQueue.remove(done);
@@ -197,20 +200,19 @@ class Collection {
   }
 
   /** No attempt may use a token that the provider may have taken back: the row waits for the replay. */
-  async #hold({ integrationId, claim }: SealedResultMessage): Promise<void> {
+  async #hold({ integrationId, claim, grant }: SealedResultMessage): Promise<void> {
     const { database, settings } = this.#parts;
     const seconds = settings.sealedResultRetentionSeconds;
-    if (!(await holdForReplay(database, { id: integrationId, claim, seconds }))) this.left = true;
+    if (!(await holdForReplay(database, { id: integrationId, claim, grant, seconds }))) this.left = true;
   }
 
   async #return(receiptHandles: readonly string[]): Promise<void> {
     if (!(await this.#parts.sealedResultQueue.returnNow(receiptHandles, returnMs))) this.inDoubt = true;
   }
 
-  /** By the clocks of Postgres and SQS: ours may be wrong. */
-  #ageSeconds({ sentAtSeconds }: ReceivedMessage): number {
-    const nowSeconds = this.#turn.began_at_seconds + (performance.now() - this.#beganAtMs) / 1000;
-    return Math.max(0, nowSeconds - sentAtSeconds) || 0;
+  /** By the clock of Postgres: ours may be wrong. */
+  #nowSeconds(): number {
+    return this.#turn.began_at_seconds + (performance.now() - this.#beganAtMs) / 1000;
   }
 }
 
@@ -218,7 +220,7 @@ class Collection {
 function withoutRepeats(all: readonly InHand[]): InHand[][] {
   const groups: InHand[][] = [];
   const seen = new Map<string, number>();
-  for (const one of all.toSorted((a, b) => a.message.sentAtSeconds - b.message.sentAtSeconds)) {
+  for (const one of all.toSorted((a, b) => a.sealedAtSeconds - b.sealedAtSeconds)) {
     const index = seen.get(one.result.id) ?? 0;
     seen.set(one.result.id, index + 1);
     groups[index] ??= [];

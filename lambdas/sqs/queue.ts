@@ -28,8 +28,6 @@ export interface ReceivedMessage {
   readonly messageId: string;
   readonly body: string;
   readonly receiptHandle: string;
-  /** Seconds since the epoch by the clock of SQS. */
-  readonly sentAtSeconds: number;
 }
 
 export interface Received {
@@ -120,7 +118,6 @@ export class Queue {
         MaxNumberOfMessages: batchSize,
         WaitTimeSeconds: 1,
         VisibilityTimeout: visibilitySeconds,
-        MessageSystemAttributeNames: ['SentTimestamp'],
       }),
     );
     return {
@@ -128,7 +125,6 @@ export class Queue {
         messageId: message.MessageId ?? '',
         body: message.Body ?? '',
         receiptHandle: message.ReceiptHandle ?? '',
-        sentAtSeconds: Number(message.Attributes?.SentTimestamp) / 1000,
       })),
       repeated: (call.attempts ?? 1) > 1,
     };

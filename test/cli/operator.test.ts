@@ -397,7 +397,7 @@ describe('a sealed result that no key opens', () => {
       providerName: 'Acme Calendar',
     };
     const sealer = await TokenSealer.fromSecret(JSON.stringify({ current: lostKey }));
-    const message = await sealResult(sealer, result, 'acme-calendar');
+    const message = await sealResult(sealer, result, 'acme-calendar', Date.now() / 1000);
     await send('sealedResults', JSON.stringify(message), 'acme-calendar');
   }
 
@@ -433,7 +433,12 @@ describe('a sealed result that no key opens', () => {
     const secret = cloud.getSecret('evergrant/local/token-key') ?? '';
     const { current } = JSON.parse(secret) as { current: string };
     cloud.putSecret('evergrant/local/token-key', { current, previous: [lostKey] });
+    const { currentKeyId } = await TokenSealer.fromSecret(JSON.stringify({ current: lostKey }));
     try {
+      // No row is sealed with it, and it is needed all the same.
+      const forget = await run('key', 'forget', currentKeyId, '--yes');
+      expect(forget.code).toBe(1);
+      expect(forget.stderr).toContain('1 sealed result may need it to be opened.');
       const replay = await run('dlq', 'replay', '--queue', 'sealed');
       expect({ code: replay.code, stderr: replay.stderr }).toMatchObject({ code: 0 });
       expect((await run('scan')).code).toBe(0);
