@@ -76,6 +76,8 @@ export class Faults {
   #conditions: Condition[] = [];
   #sick: (Spell & { readonly grant: Grant })[] = [];
   #refusesSends: Spell[] = [];
+  /** Calls that go well before the next one is broken, by provider. */
+  readonly #spared = new Map<string, number>();
   #clockOffsetMs = 0;
   #over = false;
 
@@ -164,8 +166,11 @@ export class Faults {
     ] as const) {
       if (this.#take(kind)) return { kind, killAt };
     }
-    for (const [kind, fault] of onceFaults) {
+    const spared = this.#spared.get(call.provider) ?? 0;
+    this.#spared.set(call.provider, spared - 1);
+    for (const [kind, fault] of spared > 0 ? [] : onceFaults) {
       if (!this.#take(kind)) continue;
+      this.#spared.set(call.provider, sparedCalls);
       this.#count(kind);
       return { kind, ...fault };
     }
@@ -393,6 +398,9 @@ const mostClockOffsetMs = 10 * 60_000;
 export function isSealedResultQueue(queueId: string): boolean {
   return /sealed/i.test(queueId) && !/dead/i.test(queueId);
 }
+
+/** While a circuit is open only probes are made, and what has gathered meanwhile must not meet all of them. */
+const sparedCalls = 5;
 
 /** What happens to a single call. */
 const onceFaults: readonly (readonly [kind: FaultKind, fault: Omit<CallFault, 'kind'>])[] = [

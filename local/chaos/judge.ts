@@ -184,7 +184,7 @@ class Judgement {
     if (killed) {
       return loss(
         'killed',
-        `process ${killed.pid} was killed (${killed.kind}) ${Math.round(killed.atMs - at)} ms after the provider had processed ${name}`,
+        `process ${killed.pid} was killed (${killed.kind}) ${sinceWhen(killed.atMs - at)} the provider had processed ${name}`,
       );
     }
     if (this.#said(integrationId, 'timeout', at - this.#evidence.callTimeoutMs, until) && grant.graceMs === 0)
@@ -466,6 +466,11 @@ class Judgement {
       .toSorted((a, b) => a.atMs - b.atMs)
       .map(({ atMs, text }) => `${new Date(atMs).toISOString().slice(11, 23)}  ${text}`);
   }
+}
+
+/** What a killed process has sent before is processed all the same. */
+function sinceWhen(ms: number): string {
+  return `${Math.abs(Math.round(ms))} ms ${ms < 0 ? 'before' : 'after'}`;
 }
 
 /** The provider has processed it, and has kept its answer to itself. */

@@ -61,8 +61,8 @@ const longOutageMs = (timing.attemptHold + 6) * 1_000;
 const graceMs = 180_000;
 /** Calls per second that two busy cores carry beside everything else. */
 const sustainedCallsPerSecond = 60;
-/** One may begin when another has just ended. */
-const outagesInARow = 1.6;
+/** One may begin when another has just ended, and a message may have come some times before. */
+const outagesInARow = 3;
 /** A busy machine takes seconds to start Postgres again. */
 const leastReturnMs = 12_000;
 const secondsOfADay = 86_400;
