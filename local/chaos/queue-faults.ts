@@ -139,8 +139,8 @@ export class QueueFaults implements QueueDisturbance {
     this.#returning.clear();
   }
 
-  /** Messages in a queue, whether they are visible, received or delayed. */
-  async count(queueUrl: string): Promise<number> {
+  /** Messages in a queue: all, whether they are visible, received or delayed, and those that are received. */
+  async count(queueUrl: string): Promise<{ readonly all: number; readonly received: number }> {
     const { Attributes: attributes } = await this.#api<{ Attributes: Record<string, string> }>(
       'GetQueueAttributes',
       {
@@ -152,7 +152,10 @@ export class QueueFaults implements QueueDisturbance {
         ],
       },
     );
-    return Object.values(attributes).reduce((sum, count) => sum + Number(count), 0);
+    return {
+      all: Object.values(attributes).reduce((sum, count) => sum + Number(count), 0),
+      received: Number(attributes.ApproximateNumberOfMessagesNotVisible),
+    };
   }
 
   #return(id: string): void {

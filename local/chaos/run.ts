@@ -326,7 +326,7 @@ async function run(
     messagesLeft: await Promise.all(
       Object.entries(system.cloud.queues).map(async ([queue, { url }]) => ({
         queue,
-        count: await queues.count(url),
+        count: (await queues.count(url)).all,
       })),
     ),
     leaks: [...queues.leaks, ...(await leaksIn(system.logFile, ledger.secrets))],

@@ -70,11 +70,16 @@ export async function settle(parts: SettleParts): Promise<string[]> {
     if (!waiting) throw new Error('Postgres did not say what waits');
     const { stale, events, circuits, held } = waiting;
     const messages = parts.queues.returnDue();
-    if (stale + events + circuits + messages.waiting === 0 && held.length === 0) return [];
+    const sealed = await parts.queues.count(sealedResults(system).url);
+    if (stale + events + circuits + messages.waiting + sealed.all === 0 && held.length === 0) return [];
     parts.onProgress(
-      `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits, ${messages.waiting} messages to come back`,
+      `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits, ${messages.waiting} messages to come back, ${sealed.all} sealed results`,
     );
-    const nextInSeconds = waiting.staleInSeconds ?? soonest(waiting.othersInSeconds, messages.nextInSeconds);
+    // Whoever collects them for the last time has had his turn by then.
+    const turnInSeconds = sealed.all > 0 ? turnSeconds : null;
+    const nextInSeconds =
+      waiting.staleInSeconds ??
+      soonest(turnInSeconds, soonest(waiting.othersInSeconds, messages.nextInSeconds));
     // As an operator does who has looked into it.
     for (const provider of held)
       await system.cloud.invoke(system.functionId('operator'), { ask: 'close_circuit', provider });
@@ -94,18 +99,35 @@ const mostRounds = 120;
 const atOnceSeconds = 2;
 const longestStepSeconds = 3_600;
 const quietTimeoutMs = 180_000;
+/** Longer than a scan that died keeps others from collecting sealed results. */
+const turnSeconds = 180;
 
-/** Waits until every message is done with, waits for its return or is a dead letter, and no process works. */
+/** Fed to no function: scans receive from it. */
+function sealedResults(system: LocalSystem) {
+  return queueOf(system, system.queueIds.sealedResults);
+}
+
+function queueOf(system: LocalSystem, id: string) {
+  const queue = system.cloud.queues[id];
+  if (!queue) throw new Error(`there is no queue ${id}`);
+  return queue;
+}
+
+/**
+ * Waits until every message is done with, waits for its return or is a dead letter, and no process works. Sealed results
+ * wait for scans; but what one had in hands when it died comes back by its visibility time-out, which no clock of ours moves.
+ */
 async function quiet({ system, queues, processes, signal }: SettleParts): Promise<string | null> {
   const deadlineMs = performance.now() + quietTimeoutMs;
   const living = Object.entries(system.cloud.queues).filter(
-    ([, { deadLetterOf }]) => deadLetterOf === undefined,
+    ([id, { deadLetterOf }]) => deadLetterOf === undefined && id !== system.queueIds.sealedResults,
   );
   for (let times = 0; times < 2; ) {
     signal.throwIfAborted();
     const counts = await Promise.all(living.map(([, { url }]) => queues.count(url)));
     // What waits for its return is received and nobody's.
-    const waiting = counts.reduce((sum, count) => sum + count, 0) - queues.returnDue().waiting;
+    const { received } = await queues.count(sealedResults(system).url);
+    const waiting = counts.reduce((sum, { all }) => sum + all, received) - queues.returnDue().waiting;
     const busy = processes.busy().length;
     times = waiting === 0 && busy === 0 ? times + 1 : 0;
     if (performance.now() > deadlineMs)
