@@ -6,12 +6,16 @@ import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { databaseEnv, functionEnv, metricNames } from '../lambdas/contract.ts';
 import { claimDue } from '../lambdas/postgres/claim-due.ts';
+import { sealResult } from '../lambdas/sealed-result.ts';
+import { TokenSealer } from '../lambdas/sealing/token-sealer.ts';
+import { Queue } from '../lambdas/sqs/queue.ts';
 import { EvergrantStack } from '../lib/evergrant-stack.ts';
 import { parseSettings } from '../lib/settings.ts';
 import { type Email, startEmail } from '../local/cloud/email.ts';
 import { startSecrets } from './support/aws.ts';
 import { type IntegrationOverrides, type TestDatabase, testDatabase } from './support/database.ts';
 import { emittedMetrics, shownMetrics, watchedMetrics, widgetsOf } from './support/metrics.ts';
+import { endless } from './support/results.ts';
 import { granted, refused, startTokenEndpoint, type TokenEndpoint } from './support/token-endpoint.ts';
 
 /**
@@ -22,6 +26,7 @@ type Stage = 'scanner' | 'refresher' | 'notifier';
 type Handler = (event: unknown, context: Context) => Promise<unknown>;
 
 const stackName = 'evergrant-prod';
+const tokenKey = randomBytes(32).toString('hex');
 let template: Template;
 let db: TestDatabase;
 let sqs: Awaited<ReturnType<typeof startFauxqs>>;
@@ -43,7 +48,7 @@ beforeAll(async () => {
     startSecrets({}),
     startEmail({ onEvent: () => {} }),
   ]);
-  secrets.put('TOKEN_KEY_SECRET_ID', { current: randomBytes(32).toString('hex') });
+  secrets.put('TOKEN_KEY_SECRET_ID', { current: tokenKey });
   process.env.AWS_ENDPOINT_URL_SQS = `http://127.0.0.1:${sqs.port}`;
   process.env.AWS_ENDPOINT_URL_SESV2 = email.endpoint;
   for (const queue of ['REFRESH_QUEUE_URL', 'THRESHOLD_QUEUE_URL']) sqs.createQueue(queue);
@@ -181,6 +186,42 @@ describe('every metric', () => {
       await refresh([locked!]);
     });
     vi.mocked(performance.now).mockRestore();
+
+    // A success that Postgres does not take, and one that waits sealed; a token that is short-lived.
+    sqs.createQueue('SEALED_RESULT_QUEUE_URL');
+    endpoint.answer = () => granted({ expires_in: 120 });
+    const [taken] = await claimed({});
+    await db.inTransaction(async (product) => {
+      endpoint.answer = async () => {
+        await product.query(`UPDATE integrations SET metadata = '{}' WHERE id = $1`, [taken]);
+        setTimeout(() => void product.query('ROLLBACK'), 1_500);
+        return granted({ expires_in: 120 });
+      };
+      await refresh([taken!]);
+    });
+    const waiting = await db.insertIntegration({ refresh_token: 'sealed away' });
+    const tokenKeys = await TokenSealer.fromSecret(JSON.stringify({ current: tokenKey }));
+    await new Queue(`http://127.0.0.1:${sqs.port}/000000000000/SEALED_RESULT_QUEUE_URL`).send([
+      {
+        groupId: 'acme',
+        body: await sealResult(
+          tokenKeys,
+          {
+            id: waiting.id,
+            usedToken: 'sealed away',
+            claim: '0',
+            accessToken: 'a',
+            refreshToken: 'r',
+            expiresInSeconds: 3_600,
+            refreshTokenExpiresInSeconds: null,
+            scope: null,
+            ...endless,
+          },
+          'acme',
+          Date.now() / 1000,
+        ),
+      },
+    ]);
 
     // A provider that is down, one that refuses many, and one whose limit leaves no room.
     const crowd = (count: number, provider: string) =>

@@ -4,7 +4,8 @@ import type { ChaosDatabase } from './database.ts';
 export interface Change {
   readonly atMs: number;
   readonly integrationId: string;
-  readonly kind: 'failure' | 'success' | 'reconnect' | 'other';
+  /** `early`: a passing failure of a short-lived token that is tried again before its end, and counts for nothing. */
+  readonly kind: 'failure' | 'early' | 'success' | 'reconnect' | 'other';
   readonly permanent: number;
   readonly transient: number;
   readonly status: string;
@@ -23,7 +24,10 @@ export interface CircuitChange {
  * Has Postgres itself write down what is committed, in the transaction that commits it: no process that is killed, and no
  * answer that is lost, takes anything away from that. Time that is made to pass moves none of it.
  */
-export async function startAudit(database: ChaosDatabase): Promise<void> {
+export async function startAudit(
+  database: ChaosDatabase,
+  { shortLifetimeSeconds }: { readonly shortLifetimeSeconds: number },
+): Promise<void> {
   await database.sql(`
     CREATE SCHEMA chaos;
     CREATE TABLE chaos.changes (
@@ -36,7 +40,13 @@ export async function startAudit(database: ChaosDatabase): Promise<void> {
     BEGIN
       INSERT INTO chaos.changes (at_ms, integration_id, kind, permanent, transient, status, held)
       VALUES (chaos.now_ms(), NEW.id,
-        CASE WHEN NEW.last_failure_at IS DISTINCT FROM OLD.last_failure_at THEN 'failure'
+        CASE WHEN NEW.last_failure_at IS DISTINCT FROM OLD.last_failure_at AND NEW.status = 'connected'
+                  AND NEW.consecutive_failures IS NOT DISTINCT FROM OLD.consecutive_failures
+                  AND NEW.consecutive_transient_failures IS NOT DISTINCT FROM OLD.consecutive_transient_failures
+                  AND NEW.expires_at > now() AND NEW.refresh_held_until < now() + 1.125 * (NEW.expires_at - now())
+                  AND NEW.expires_at < NEW.last_refresh_success + interval '${Number(shortLifetimeSeconds)} seconds'
+             THEN 'early'
+             WHEN NEW.last_failure_at IS DISTINCT FROM OLD.last_failure_at THEN 'failure'
              WHEN NEW.last_refresh_success IS DISTINCT FROM OLD.last_refresh_success THEN 'success'
              WHEN NEW.refresh_token IS DISTINCT FROM OLD.refresh_token THEN 'reconnect' ELSE 'other' END,
         coalesce(NEW.consecutive_failures, 0), coalesce(NEW.consecutive_transient_failures, 0), NEW.status,

@@ -278,6 +278,16 @@ class Judgement {
             this.#find('counter', id, 'a success was committed, and a counter is not 0');
         }
         if (change.kind === 'reconnect') newEpisode = true;
+        if (change.kind === 'early') {
+          const early = this.#callBefore(id, change.atMs);
+          if (!early || early.number === usedCall || !this.#mayPass(early, change.atMs))
+            this.#find(
+              'counter',
+              id,
+              'an early failure was committed that no passing call of its own has met',
+            );
+          usedCall = early?.number ?? usedCall;
+        }
         if (change.kind !== 'failure') continue;
         if (newEpisode) state = { permanent: 0, transient: 0, emailed: false };
         newEpisode = false;
@@ -290,7 +300,7 @@ class Judgement {
             `a failure moved the counters from ${state.permanent} and ${state.transient} to ${change.permanent} and ${change.transient}`,
           );
         }
-        const call = (this.#calls.get(id) ?? []).findLast((each) => each.arrivedAtMs <= change.atMs);
+        const call = this.#callBefore(id, change.atMs);
         if (!call || call.number === usedCall)
           this.#find('counter', id, 'a failure was counted that no call of its own has met');
         else if (isPermanent && call.answer !== 'refused')
@@ -323,6 +333,10 @@ class Judgement {
     return expected;
   }
 
+  #callBefore(id: string, atMs: number): TokenCall | undefined {
+    return (this.#calls.get(id) ?? []).findLast((each) => each.arrivedAtMs <= atMs);
+  }
+
   /** Whether a caller may have taken a call for a passing failure. */
   #mayPass(call: TokenCall, countedAtMs: number): boolean {
     if (call.answer === 'passing' || call.answer === 'none') return true;
@@ -337,7 +351,7 @@ class Judgement {
   /** Each failure that a process has heard of is counted, unless it is known why not. */
   #uncounted(id: string, changes: readonly Change[]): void {
     const calls = this.#calls.get(id) ?? [];
-    const failures = changes.filter(({ kind }) => kind === 'failure');
+    const failures = changes.filter(({ kind }) => kind === 'failure' || kind === 'early');
     for (const [index, call] of calls.entries()) {
       const failed = call.answer === 'refused' || call.answer === 'passing' || call.answer === 'none';
       if (!failed) continue;

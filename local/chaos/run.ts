@@ -137,6 +137,15 @@ async function run(
   const rhythmSeconds = Math.max(8, options.integrations / sustainedCallsPerSecond);
   const tokenSeconds = () =>
     settling ? secondsOfADay : Math.round(settings.refreshWindowSeconds + rhythmSeconds);
+  // Some of its tokens are short-lived, and their next refresh is scheduled; the others are found by scans.
+  let strictTokens = 0;
+  const strictTokenSeconds = () => {
+    strictTokens += 1;
+    if (settling) return secondsOfADay;
+    return strictTokens % 2 === 0
+      ? Math.min(tokenSeconds(), timing.shortLifetime - 20)
+      : Math.max(tokenSeconds(), timing.shortLifetime + 5);
+  };
   const shared: Omit<ChaosProviderOptions, 'name' | 'displayName' | 'graceMs'> = {
     ledger,
     processes,
@@ -149,7 +158,13 @@ async function run(
         windows.answered(call.grant.integrationId, call.answeredAtMs as number);
     },
   };
-  const strict = new ChaosProvider({ ...shared, name: 'strict-crm', displayName: 'Strict CRM', graceMs: 0 });
+  const strict = new ChaosProvider({
+    ...shared,
+    name: 'strict-crm',
+    displayName: 'Strict CRM',
+    graceMs: 0,
+    accessTokenSeconds: strictTokenSeconds,
+  });
   const lenient = new ChaosProvider({
     ...shared,
     name: 'lenient-drive',
@@ -220,7 +235,7 @@ async function run(
   system = await startSystem(systemOptions);
   resources.defer(async () => system?.stop());
   queues.connect(system.cloud.endpoints.sqs);
-  await startAudit(database);
+  await startAudit(database, { shortLifetimeSeconds: timing.shortLifetime });
   if (options.without) await switchOff(database, options.without);
 
   const crowd = new Crowd(database, tokenSeconds);

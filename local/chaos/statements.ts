@@ -17,15 +17,17 @@ const marks: readonly (readonly [kind: StatementKind, mark: RegExp])[] = [
   ['claim', /SET refresh_claim = i\.refresh_claim \+ 1,\s+refresh_claim_open = true,\s+refresh_held_until/],
   [
     'start',
-    /SET refresh_claim_open = false,\s+refresh_held_until = now\(\) \+ make_interval[^,]+,\s+last_refresh_attempt/,
+    /SET refresh_claim = i\.refresh_claim \+ \(NOT i\.refresh_claim_open\)::int,\s+refresh_claim_open = false,\s+refresh_held_until/,
   ],
   ['write-notification', /INSERT INTO notifications/],
-  ['claim-email', /SET email_held_until = now\(\)/],
-  ['release-email', /SET email_held_until = NULL/],
+  ['claim-email', /SET email_held_until = now\(\) \+/],
+  ['release-email', /SET email_held_until = now\(\) WHERE/],
   ['record-email', /SET email_outcome = /],
 ];
 
 export function kindOf(statement: string): StatementKind {
+  // A refresher has the server plan what it will commit with; that is no commit.
+  if (statement.startsWith('EXPLAIN ')) return 'other';
   return marks.find(([, mark]) => mark.test(statement))?.[0] ?? 'other';
 }
 

@@ -5,7 +5,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { CloudEvent } from './events.ts';
 import type { Authorizer } from './iam/authorizer.ts';
-import { judgeRequestTime } from './iam/request-time.ts';
+import { judgeRequestTime, trueTimeMs } from './iam/request-time.ts';
 import type { EmailIdentity } from './iam/ses.ts';
 import { neededForSes, sesDenial } from './iam/ses.ts';
 import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
@@ -122,7 +122,7 @@ export async function startEmail(options: {
 
   /** What is answered to a request that was signed at another time; null when it was not. */
   function untimely({ headers }: IncomingMessage) {
-    const denial = judgeRequestTime(headers, Date.now());
+    const denial = judgeRequestTime(headers, trueTimeMs());
     return (
       denial && {
         status: 403,

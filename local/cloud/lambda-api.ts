@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { EmailFault } from './email.ts';
 import type { Authorizer } from './iam/authorizer.ts';
 import { denialMessage } from './iam/authorizer.ts';
-import { judgeRequestTime } from './iam/request-time.ts';
+import { judgeRequestTime, trueTimeMs } from './iam/request-time.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import type { InvocationResult } from './invocation.ts';
 import { THROTTLED } from './invocation.ts';
@@ -113,7 +113,7 @@ async function invoke(
   actions: LambdaApiActions,
   name: string,
 ): Promise<void> {
-  const untimely = judgeRequestTime(request.headers, Date.now());
+  const untimely = judgeRequestTime(request.headers, trueTimeMs());
   if (untimely) return sendError(response, 403, untimely.code, untimely.message);
   const verdict = actions.authorize({
     callerId: callerOf(request),

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { buildApp } from 'fauxqs';
 import { createGroupIds } from './group-ids.ts';
 import type { Authorizer } from './iam/authorizer.ts';
-import { judgeRequestTime } from './iam/request-time.ts';
+import { judgeRequestTime, trueTimeMs } from './iam/request-time.ts';
 import { neededForSqs, sqsDenial } from './iam/sqs.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, explainListenError } from './loopback.ts';
@@ -79,7 +79,7 @@ export async function startQueues(
   const mended: (() => void)[] = [];
 
   app.addHook('preHandler', async (request, reply) => {
-    const untimely = judgeRequestTime(request.headers, Date.now());
+    const untimely = judgeRequestTime(request.headers, trueTimeMs());
     if (!untimely) return;
     return reply
       .status(403)

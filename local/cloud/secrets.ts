@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { Authorizer } from './iam/authorizer.ts';
 import { denialMessage } from './iam/authorizer.ts';
-import { judgeRequestTime } from './iam/request-time.ts';
+import { judgeRequestTime, trueTimeMs } from './iam/request-time.ts';
 import { ACCOUNT_ID, REGION } from './intrinsics.ts';
 import { callerOf, closeServer, listenOnLoopback, readBody, sendJson } from './loopback.ts';
 import { secretArn } from './secret-arn.ts';
@@ -259,7 +259,7 @@ export async function startSecrets({
     const action = String(request.headers['x-amz-target'] ?? '').replace('secretsmanager.', '');
     try {
       const body = await readBody(request);
-      const untimely = judgeRequestTime(request.headers, Date.now());
+      const untimely = judgeRequestTime(request.headers, trueTimeMs());
       if (untimely) throw new SecretsError(untimely.code, untimely.message);
       const parameters = JSON.parse(body) as Parameters;
       const handle = Object.hasOwn(actions, action) ? actions[action] : undefined;

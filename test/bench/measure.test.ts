@@ -21,7 +21,7 @@ it.runIf(process.platform === 'linux')(
     expect(measured.setup.refreshes).toBe(2 * batchSize);
     expect(measured.deadGrant).toEqual({ events: 3, emails: 1, failedRefreshes: 3 });
     expect(measured.secretReads).toEqual({ scanner: 1, refresher: 2, notifier: 1 });
-    expect(measured.metrics).toEqual({ ofScans: 15, perProvider: 8, others: 4 });
+    expect(measured.metrics).toEqual({ ofScans: 15, perProvider: 9, others: 4 });
     expect(measured.sqs.sends).toBeCloseTo(0.1, 6);
     expect(measured.sqs.deletes).toBeCloseTo(0.1, 2);
     expect(measured.sqs.receives).toBeGreaterThanOrEqual(0.1);

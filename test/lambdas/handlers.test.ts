@@ -570,6 +570,7 @@ describe('the refresher', () => {
     const refresh = await load('refresher', {
       [refresherEnv.thresholdQueueUrl]: hanging,
       [refresherEnv.callTimeoutMs]: '1000',
+      [functionEnv.timeoutSeconds]: '9',
     });
     proxy.hang();
     const endsAtMs = performance.now() + 9_000;
@@ -808,7 +809,8 @@ describe('the notifier', () => {
     expect((await receive()).Messages ?? []).toEqual([]);
     const message = sqsEvent(eventMessage(randomUUID()));
     message.Records[0]!.receiptHandle = received!.ReceiptHandle;
-    expect(failedOf(await (await load('notifier', short))(message, context(100)))).toEqual(['message-0']);
+    const late = await load('notifier', { [functionEnv.timeoutSeconds]: '10' });
+    expect(failedOf(await late(message, context(10_000)))).toEqual(['message-0']);
     expect((await receive()).Messages).toHaveLength(1);
   });
 });

@@ -309,7 +309,7 @@ describe('roles', () => {
     }
   });
 
-  it('let the scanner receive and delete nothing but sealed results, and the refresher send them', () => {
+  it('let the scanner receive and delete nothing but sealed results, and the refresher send them and what it schedules', () => {
     const queuesOf = (stage: (typeof stages)[number], action: string) =>
       statementsOf(stage)
         .filter(({ Action }) => [Action].flat().includes(action))
@@ -319,7 +319,11 @@ describe('roles', () => {
       expect(queuesOf('scanner', action), action).toEqual(['SealedResult']);
     }
     expect(queuesOf('scanner', 'sqs:SendMessage').toSorted()).toEqual(['Refresh', 'Threshold']);
-    expect(queuesOf('refresher', 'sqs:SendMessage').toSorted()).toEqual(['SealedResult', 'Threshold']);
+    expect(queuesOf('refresher', 'sqs:SendMessage').toSorted()).toEqual([
+      'Refresh',
+      'SealedResult',
+      'Threshold',
+    ]);
     for (const action of ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility']) {
       expect(queuesOf('refresher', action), action).toEqual(['Refresh']);
     }

@@ -35,6 +35,11 @@ export function judgeRequestTime(
   return null;
 }
 
+/** By a clock that nobody in this process can put forward or back, as a service's. */
+export function trueTimeMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 function denial(message: string): RequestTimeDenial {
   return { code: 'InvalidSignatureException', message };
 }

@@ -92,6 +92,7 @@ it('every statement is among those that a server is asked to plan, but for those
     'failing-rows',
     'grant-token',
     'unfinished-attempt',
+    'planning',
     'lapsing-rows',
     'metadata-object',
     'provider-state',

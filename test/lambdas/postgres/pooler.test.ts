@@ -10,6 +10,7 @@ import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
 import { status } from '../../../lambdas/operator/status.ts';
 import { verify } from '../../../lambdas/operator/verify.ts';
+import { beginCollecting } from '../../../lambdas/postgres/begin-collecting.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import { claimEmail } from '../../../lambdas/postgres/claim-email.ts';
 import { claimLapsing } from '../../../lambdas/postgres/claim-lapsing.ts';
@@ -19,11 +20,13 @@ import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import { countDue } from '../../../lambdas/postgres/count-due.ts';
 import { countLapsing } from '../../../lambdas/postgres/count-lapsing.ts';
 import { type Database, PostgresConnection } from '../../../lambdas/postgres/database.ts';
+import { endCollecting } from '../../../lambdas/postgres/end-collecting.ts';
 import { findClaimable } from '../../../lambdas/postgres/find-claimable.ts';
 import { findIntegration } from '../../../lambdas/postgres/find-integration.ts';
 import { findRecipient } from '../../../lambdas/postgres/find-recipient.ts';
 import { finishEvent } from '../../../lambdas/postgres/finish-event.ts';
 import { giveUpClaims } from '../../../lambdas/postgres/give-up-claims.ts';
+import { holdForReplay } from '../../../lambdas/postgres/hold-for-replay.ts';
 import { insertIntegration } from '../../../lambdas/postgres/insert-integration.ts';
 import { letThrough } from '../../../lambdas/postgres/let-through.ts';
 import { listDue } from '../../../lambdas/postgres/list-due.ts';
@@ -162,6 +165,10 @@ async function wholeWay(
   ).toEqual([
     { id: row.id, verdict: 'applied', premature_disconnection: false, event_id: null, scheduled_claim: null },
   ]);
+  const turn = await beginCollecting(database, 60);
+  await holdForReplay(database, { id: row.id, claim: '0', grant: '', seconds: 60 });
+  // Somebody else's whole way may have the turn.
+  await endCollecting(database, turn?.until ?? '-infinity');
   expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
     connected: expect.any(Number),
   });

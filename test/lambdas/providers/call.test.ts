@@ -164,12 +164,12 @@ describe('the answer', () => {
       headers: { 'content-encoding': Array.from({ length: 20 }, () => 'gzip').join(', ') },
       body: gzipSync('{}'),
     });
-    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error', mayHaveArrived: true });
   });
 
   it('with headers beyond 16 KiB is none', async () => {
     endpoint.answer = () => ({ ...granted(), headers: { 'x-large': 'x'.repeat(64 * 1024) } });
-    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call()).toEqual({ kind: 'no_response', reason: 'network_error', mayHaveArrived: true });
   });
 
   it('that never begins, or ends, is a timeout', async () => {
@@ -201,7 +201,11 @@ describe('the answer', () => {
       timers.push(setInterval(() => socket?.write('x: y\r\n'), 10));
       return undefined;
     };
-    expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({}, { timeoutMs: 150 })).toEqual({
+      kind: 'no_response',
+      reason: 'timeout',
+      mayHaveArrived: true,
+    });
     for (const timer of timers) clearInterval(timer);
   });
 
@@ -211,7 +215,11 @@ describe('the answer', () => {
       timers.push(setInterval(() => socket?.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'), 10));
       return undefined;
     };
-    expect(await call({}, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({}, { timeoutMs: 150 })).toEqual({
+      kind: 'no_response',
+      reason: 'timeout',
+      mayHaveArrived: true,
+    });
     for (const timer of timers) clearInterval(timer);
   });
 
@@ -386,6 +394,7 @@ describe('TLS', () => {
     expect(await call({ url: `https://localhost:${port}/token` })).toEqual({
       kind: 'no_response',
       reason: 'network_error',
+      mayHaveArrived: false,
     });
     expect(requests).toEqual([]);
   });
@@ -413,6 +422,7 @@ describe('TLS', () => {
     expect(await callWithAuthority(`https://127.0.0.1:${port}/token`)).toEqual({
       kind: 'no_response',
       reason: 'network_error',
+      mayHaveArrived: false,
     });
     expect(requests).toHaveLength(1);
   });
@@ -430,7 +440,11 @@ describe('TLS', () => {
     });
     await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
     const url = `https://127.0.0.1:${(plain.address() as AddressInfo).port}/token`;
-    expect(await call({ url })).toEqual({ kind: 'no_response', reason: 'network_error' });
+    expect(await call({ url })).toEqual({
+      kind: 'no_response',
+      reason: 'network_error',
+      mayHaveArrived: false,
+    });
     const text = Buffer.concat(received).toString('latin1');
     expect(text).not.toMatch(/POST|Basic|refresh_token/);
     for (const socket of sockets) socket.destroy();
@@ -445,7 +459,11 @@ describe('TLS', () => {
     });
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const url = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/token`;
-    expect(await call({ url }, { timeoutMs: 150 })).toEqual({ kind: 'no_response', reason: 'timeout' });
+    expect(await call({ url }, { timeoutMs: 150 })).toEqual({
+      kind: 'no_response',
+      reason: 'timeout',
+      mayHaveArrived: false,
+    });
     for (const socket of sockets) socket.destroy();
     silent.close();
   });

@@ -232,6 +232,17 @@ describe('broken promises', () => {
     expect(kinds(story.evidence())).toEqual(['counter']);
   });
 
+  it('are early failures that no passing call has met', () => {
+    const story = new Story();
+    story.call({ answer: 'passing' });
+    story.committed('early', 0, 0);
+    story.committed('early', 0, 0);
+    story.call();
+    story.stored();
+    story.committed('success', 0, 0);
+    expect(kinds(story.evidence())).toEqual(['counter']);
+  });
+
   it('are failures counted by two', () => {
     const story = new Story();
     story.call({ answer: 'passing' });

@@ -3,7 +3,7 @@ import { type FaultKind, faultKinds, specOf } from '../../../local/chaos/plan.ts
 import { runChaos } from '../../../local/chaos/run.ts';
 
 /** What a run of a quarter of a minute has no room for. */
-const tooLong: readonly FaultKind[] = ['db-outage', 'clock'];
+const tooLong: readonly FaultKind[] = ['db-outage'];
 
 describe('the system in a short storm', () => {
   it('keeps its promises', { timeout: 300_000 }, async (context) => {
