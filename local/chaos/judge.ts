@@ -358,7 +358,9 @@ class Judgement {
       const nextAtMs = calls[index + 1]?.arrivedAtMs ?? Number.POSITIVE_INFINITY;
       if (failures.some(({ atMs }) => atMs >= call.arrivedAtMs && atMs < nextAtMs)) continue;
       // A doubtful call that is made again at once, within the grace, counts as what that comes to.
-      if (call.answer === 'none' && calls[index + 1]?.invocation === call.invocation) continue;
+      const next = calls[index + 1];
+      const isRepeated = next?.invocation === call.invocation && next.token === call.token;
+      if (call.answer !== 'refused' && isRepeated) continue;
       if (this.#mayBeUncounted(call, nextAtMs)) {
         this.#undecided += 1;
         continue;

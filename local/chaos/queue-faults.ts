@@ -158,6 +158,18 @@ export class QueueFaults implements QueueDisturbance {
     };
   }
 
+  /** Sends dead letters back to where they come from, as an operator does once the cause is mended. Returns how many. */
+  async redrive(queueUrl: string): Promise<number> {
+    const { all } = await this.count(queueUrl);
+    if (all === 0) return 0;
+    const { Attributes: attributes } = await this.#api<{ Attributes: { QueueArn: string } }>(
+      'GetQueueAttributes',
+      { QueueUrl: queueUrl, AttributeNames: ['QueueArn'] },
+    );
+    await this.#api('StartMessageMoveTask', { SourceArn: attributes.QueueArn });
+    return all;
+  }
+
   #return(id: string): void {
     clearTimeout(this.#returning.get(id)?.timer);
     this.#returning.delete(id);

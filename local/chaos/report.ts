@@ -35,6 +35,8 @@ export interface ChaosReport {
   readonly emailsDuplicate: number;
   readonly emailsInDoubt: number;
   readonly messagesLeft: number;
+  /** Messages that had become dead letters, and were replayed once the faults were over. */
+  readonly deadLettersReplayed: number;
   readonly leaks: number;
   readonly kills: number;
   readonly killsByPoint: Readonly<Record<string, number>>;
@@ -72,6 +74,7 @@ export function reportOf(run: {
   readonly ledger: Ledger;
   readonly kills: readonly Kill[];
   readonly dbRestarts: number;
+  readonly deadLettersReplayed: number;
   readonly fired: ReadonlyMap<FaultKind, number>;
   readonly windowsMs: readonly number[];
   readonly elapsed: ChaosReport['elapsed'];
@@ -117,6 +120,7 @@ export function reportOf(run: {
     emailsDuplicate: verdict.emailsDuplicate,
     emailsInDoubt: verdict.emailsInDoubt.length,
     messagesLeft: evidence.messagesLeft.reduce((sum, left) => sum + left.count, 0),
+    deadLettersReplayed: run.deadLettersReplayed,
     leaks: evidence.leaks.length,
     kills: run.kills.length,
     killsByPoint: Object.fromEntries(
@@ -180,7 +184,7 @@ export function renderReport(report: ChaosReport, stream: NodeJS.WriteStream): s
       'emails',
       `${report.emailsExpected} due, ${report.emailsMissing} missing, ${report.emailsDuplicate} too many, ${report.emailsInDoubt} in doubt`,
     ],
-    ['messages left', `${report.messagesLeft}`],
+    ['messages left', `${report.messagesLeft}, ${report.deadLettersReplayed} dead letters replayed`],
     ['tokens seen', `${report.leaks}`],
     [
       'window',

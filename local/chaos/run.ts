@@ -291,6 +291,7 @@ async function run(
   queues.settle();
   await Promise.all(scanning);
   const settlingAtMs = Date.now();
+  let deadLettersReplayed = 0;
   const unsettled = await settle({
     database,
     system,
@@ -300,6 +301,9 @@ async function run(
     onProgress,
     onPassed(seconds) {
       passedMs += seconds * 1000;
+    },
+    onReplayed(count) {
+      deadLettersReplayed += count;
     },
   });
   const settledAtMs = Date.now();
@@ -348,6 +352,7 @@ async function run(
     callTimeoutMs: settings.callTimeoutSeconds * 1000,
   };
   return reportOf({
+    deadLettersReplayed,
     options,
     plan,
     evidence,

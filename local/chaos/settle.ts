@@ -14,6 +14,8 @@ export interface SettleParts {
   readonly queues: QueueFaults;
   /** So many seconds have passed, for everybody whose time is not the database's. */
   readonly onPassed: (seconds: number) => void;
+  /** So many dead letters were replayed. */
+  readonly onReplayed: (count: number) => void;
   readonly onProgress: (step: string) => void;
   readonly signal: AbortSignal;
 }
@@ -59,6 +61,12 @@ SELECT (SELECT count(*)::int FROM rows) AS stale, (SELECT count(*)::int FROM eve
 export async function settle(parts: SettleParts): Promise<string[]> {
   const { system, database, signal } = parts;
   const scanner = system.functionId('scanner');
+  for (const [id, { url, deadLetterOf }] of Object.entries(system.cloud.queues)) {
+    if (deadLetterOf === undefined) continue;
+    const replayed = await parts.queues.redrive(url);
+    parts.onReplayed(replayed);
+    if (replayed > 0) parts.onProgress(`replaying ${replayed} messages of ${id}`);
+  }
   for (let round = 1; round <= mostRounds; round += 1) {
     signal.throwIfAborted();
     parts.queues.returnDue();
