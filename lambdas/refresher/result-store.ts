@@ -196,6 +196,8 @@ export class ResultStore {
       return { verdict: copied ? 'sealed' : 'lost', error };
     } finally {
       clearTimeout(impatience);
+      // A copy under way must not go on when the function thaws, and arrive long after the result that it is of.
+      await before(copying ?? Promise.resolve(), this.#remainingMs() - lastCopyMs).catch(() => undefined);
     }
   }
 
