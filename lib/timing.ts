@@ -59,8 +59,8 @@ export function timingOf(settings: Settings): Timing {
     operatorTimeout: 60,
     refreshVisibility,
     thresholdVisibility: visibilityFactor * notifierTimeout,
-    // A scan stores a batch in milliseconds; what a dead scan had in hands is to be found by the next.
-    sealedResultVisibility: 60,
+    // A scan stores a batch in milliseconds, or fails within a few seconds; what a dead one had in hands is to be found soon.
+    sealedResultVisibility: 20,
     // Lapses just before the next scan: what a crash left claimed is claimed again then, and not a scan later.
     claimHold: Math.floor(scanInterval * 0.9),
     // Outlives the function, so that no second call begins while a first could still be under way.

@@ -115,8 +115,8 @@ export class Processes {
   }
 }
 
-/** The system gives a port to somebody else only after thousands of others. */
-const freshMs = 1_000;
+/** A port that was reset may soon be somebody else’s. */
+const freshMs = 50;
 
 /** Local TCP ports of processes, by port. */
 function portsOf(pids: readonly number[]): Map<number, number> {

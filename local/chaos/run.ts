@@ -115,10 +115,11 @@ async function run(
     targetPort: database.port,
     processes,
     interfere: (statement) => faults.ofStatement(statement),
-    onAnswered({ kind, ids }, committed) {
+    onAnswered({ kind, ids, process }, committed) {
       if (!committed) return;
       const nowMs = Date.now();
-      if (kind === 'store') {
+      // A scan stores what the queue of sealed results has had, which may be older than the latest call.
+      if (kind === 'store' && process?.functionId !== system?.functionId('scanner')) {
         for (const id of ids) {
           stored.set(id, nowMs);
           windows.durable(id, nowMs);
