@@ -1,5 +1,5 @@
 import type { Database } from './database.ts';
-import { isDue } from './due-rows.ts';
+import { isDueByItsHold } from './due-rows.ts';
 import { isFailing } from './failing-rows.ts';
 import { relationExists } from './relation-exists.ts';
 
@@ -33,7 +33,7 @@ SELECT coalesce(provider, '') AS provider,
        count(*) FILTER (WHERE status = 'connected')::int AS connected,
        count(*) FILTER (WHERE status = 'connected' AND expires_at <= now()
          AND ${notSeenTo})::int AS expired,
-       count(*) FILTER (WHERE ${isDue})::int AS due,
+       count(*) FILTER (WHERE ${isDueByItsHold})::int AS due,
        count(*) FILTER (WHERE status = 'connected' AND refresh_held_until > now())::int AS held,
        count(*) FILTER (WHERE ${isFailing} AND coalesce(consecutive_failures, 0) <= 0)::int AS failing_transient,
        count(*) FILTER (WHERE ${isFailing} AND consecutive_failures > 0)::int AS failing_permanent,

@@ -169,6 +169,16 @@ class Judgement {
     if (this.#said(integrationId, 'result lost', at, until))
       return loss('avoidable', `the process that got the answer of ${name} reported that it lost it`);
     if (isAnswerLost(spent) && spent.invocation?.killed == null) {
+      // Presented again at once, within the grace, and in vain: who loses two answers in a row goes on in the usual rhythm.
+      const isRepeated = (this.#calls.get(integrationId) ?? []).some(
+        ({ number, invocation, token: presented }) =>
+          number > spent.number && invocation === spent.invocation && presented === spent.token,
+      );
+      if (isRepeated && spent.grant?.graceMs !== 0)
+        return loss(
+          'answer-lost',
+          `${name} was processed and its answer was lost (${spent.fault}), and so was that of its repetition within the grace`,
+        );
       return spent.grant?.graceMs === 0
         ? loss(
             'answer-lost',

@@ -105,6 +105,8 @@ async function run(
   const stored = new Map<string, number>();
   const queued = new Map<string, number>();
   const unsettledEmails = new Map<string, number>();
+  /** What is written down of an email twice, as the first answer was lost, settles it once. */
+  const emailsUnderWay = new Set<string>();
   let passedMs = 0;
   let settling = false;
 
@@ -128,8 +130,11 @@ async function run(
       const [event] = ids;
       if (event === undefined) return;
       const unsettled = unsettledEmails.get(event) ?? 0;
-      if (kind === 'claim-email') unsettledEmails.set(event, unsettled + 1);
-      if (kind === 'record-email' || kind === 'release-email')
+      if (kind === 'claim-email') {
+        unsettledEmails.set(event, unsettled + 1);
+        emailsUnderWay.add(event);
+      }
+      if ((kind === 'record-email' || kind === 'release-email') && emailsUnderWay.delete(event))
         unsettledEmails.set(event, Math.max(0, unsettled - 1));
     },
   });

@@ -294,6 +294,7 @@ export const sealed = (provider: string, integrationId: string = randomUUID()): 
     version: 1,
     integrationId,
     claim: '7',
+    grant: 'ab'.repeat(32),
     provider,
     sealed: `canary${'x'.repeat(4_994)}`,
   }),
