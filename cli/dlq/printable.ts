@@ -8,7 +8,7 @@ const guid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 const moment = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:?\d\d)?)?$/;
 
 /** Fields of well-formed bodies. A body with others is printed like one of somebody else. */
-const ownFields = ['version', 'integrationId', 'eventId', 'claim', 'provider', 'sealed'];
+const ownFields = ['version', 'integrationId', 'eventId', 'claim', 'grant', 'provider', 'sealed'];
 
 /**
  * The body for an operator's eyes. Our own bodies are printed as they are, but for what is sealed, of which only the length

@@ -228,7 +228,7 @@ describe('dlq show', () => {
     expect(document).toBeUndefined();
     expect(text).toContain(`  provider    google\n  group       google\n  integration ${integrationId}\n`);
     expect(text).toContain(
-      `  body        {"version":1,"integrationId":"${integrationId}","claim":"7","provider":"google","sealed":"«5000 characters»"}\n`,
+      `  body        {"version":1,"integrationId":"${integrationId}","claim":"7","grant":"${'ab'.repeat(32)}","provider":"google","sealed":"«5000 characters»"}\n`,
     );
     const json = JSON.stringify((await show('--json')).document);
     expect(json).toContain('«5000 characters»');
