@@ -18,7 +18,8 @@ export interface Finding {
     | 'event'
     | 'queue'
     | 'leak'
-    | 'unsettled';
+    | 'unsettled'
+    | 'unnoticed';
   /** `null`: it is about no single one. */
   readonly integrationId: string | null;
   readonly what: string;

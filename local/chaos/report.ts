@@ -84,6 +84,14 @@ export function reportOf(run: {
     ...run.unsettled.map((what): Finding => ({ kind: 'unsettled', integrationId: null, what, timeline: [] })),
     ...verdict.findings,
   ];
+  if (options.without !== null && findings.length === 0) {
+    findings.push({
+      kind: 'unnoticed',
+      integrationId: null,
+      what: `${options.without} is switched off, and no promise was broken: the run was too short for what it protects from`,
+      timeline: [],
+    });
+  }
   const count = (kind: Finding['kind']) => findings.filter((finding) => finding.kind === kind).length;
   const planned = faultKinds.filter((kind) => run.plan.some((fault) => fault.kind === kind));
   const faults = Object.fromEntries(
