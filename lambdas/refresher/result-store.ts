@@ -106,7 +106,7 @@ export class ResultStore {
             groupId: result.attempt.provider,
           })),
         );
-        const refused = new Set(await options.sealedResultQueue.send(messages));
+        const refused = new Set(await options.sealedResultQueue.send(messages, options.remainingMs() - lastCopyMs));
         const taken = results.map((_, index) => !refused.has(index));
         for (const one of taken) if (one) options.onSealed();
         return taken;
