@@ -16,12 +16,12 @@ const closingMs = 5;
 /**
  * Wraps the work of a function: every log line carries the request id, metrics are written however the work
  * ends, and an error that nobody expected leaves the function without the values it may carry (the Lambda
- * runtime prints whatever is thrown). The work gets no context: what remains of the invocation is `clock.remainingMs()`,
- * as the runtime's own reckoning goes by this machine's clock.
+ * runtime prints whatever is thrown). The work gets no context but `remainingMs`, which says what remains of its own
+ * invocation: the runtime's reckoning goes by this machine's clock.
  */
 export function handler<Event, Result>(
   parts: { readonly logger: Logger; readonly metrics: InvocationMetrics; readonly clock: InvocationClock },
-  work: (event: Event) => Promise<Result>,
+  work: (event: Event, remainingMs: () => number) => Promise<Result>,
 ) {
   const { logger, metrics, clock } = parts;
   // middy's own early end reckons by this machine's clock.
@@ -40,5 +40,5 @@ export function handler<Event, Result>(
         `${fields.name}${fields.code ? ` (${fields.code})` : ''}: ${fields.message ?? fields.sqlstate ?? 'see the log line before'}`,
       );
     })
-    .handler((event) => before(work(event), clock.remainingMs() - closingMs));
+    .handler((event) => before(work(event, clock.remainingOfThis()), clock.remainingMs() - closingMs));
 }

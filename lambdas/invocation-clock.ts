@@ -67,6 +67,15 @@ export class InvocationClock {
     return this.#remainingMs - (performance.now() - this.#enteredAtMs);
   }
 
+  /**
+   * `remainingMs()` of the invocation that is under way, and 0 once another one has begun: what outlives its invocation
+   * goes on when the frozen process thaws, and must not take the time of the next one for its own.
+   */
+  remainingOfThis(): () => number {
+    const entry = this.#entries;
+    return () => (this.#entries === entry ? this.remainingMs() : 0);
+  }
+
   /** Milliseconds since 1970 by the service's clock; before the first invocation by this machine's. */
   nowMs(): number {
     return this.#originMs + performance.now();

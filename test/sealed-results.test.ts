@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../lambdas/contract.ts';
@@ -463,6 +464,34 @@ describe('collecting', () => {
     expect(await collect()).toBeNull();
   });
 
+  it('has ended when its scan fails: nothing of it goes on in a process that was frozen', async () => {
+    await db.sql(
+      `INSERT INTO integrations (user_id, provider, access_token, refresh_token, expires_at)
+       SELECT gen_random_uuid(), 'acme', 'a', 'r', now() FROM generate_series(1, 1001)`,
+    );
+    const queue = new Queue(queueUrl('sealed'));
+    const { receive } = queue;
+    vi.spyOn(queue, 'receive').mockImplementation(async (seconds) => {
+      await sleep(3_000);
+      return receive.call(queue, seconds);
+    });
+    const withoutReleases: Database = {
+      query: (statement, parameters, options) =>
+        statement.includes('AS released (id, claim)')
+          ? Promise.reject(new Error('away'))
+          : db.database.query(statement, parameters, options),
+    };
+    const parts = {
+      ...scanParts(withoutReleases),
+      sealedResultQueue: queue,
+      refreshQueue: new Queue(queueUrl('none')),
+    };
+    await expect(scan(parts, parseScanRequest({}))).rejects.toThrow('away');
+    expect(await db.sql('SELECT collecting_until FROM evergrant.installation')).toEqual([
+      { collecting_until: null },
+    ]);
+  }, 20_000);
+
   it('leaves what a product’s transaction holds for the next scan, and says so', async () => {
     const row = await sealedAway();
     const free = await sealedAway();
@@ -649,6 +678,9 @@ describe('a sealed result that cannot be used', () => {
     // As a product does it, which knows nothing of holds.
     await db.sql(`UPDATE integrations SET refresh_token = 'reconnected' WHERE id = $1`, [row.id]);
     expect(await scanNow()).toMatchObject({ claimed: 1 });
+    // Nobody has used the new grant, so nothing is doubtful about it.
+    const doubt = `doubtful_grant = sha256(convert_to(refresh_token, 'UTF8')) AS of_this`;
+    expect(await db.sql(`SELECT ${doubt} FROM integrations`)).toEqual([{ of_this: false }]);
     await refresh([row.id]);
     expect(shown).toEqual([row.refresh_token, 'reconnected']);
   });
@@ -676,30 +708,32 @@ describe('a sealed result that cannot be used', () => {
     expect((await db.integration(row.id)).refresh_held_until).toEqual(held);
   });
 
-  it('because Postgres refuses its values does not keep its neighbours back', async () => {
+  it.each(['string_data_right_truncation', 'raise_exception'])(
+    'because Postgres refuses its values (%s) does not keep its neighbours back',
+    async (condition) => {
+      const row = await sealedAway();
+      const neighbour = await sealedAway();
+      await refusing(row.id, condition, async () => expect(await collect()).not.toBeNull());
+      expect(await refreshTokenOf(neighbour.id)).toBe('canary-refresh-2');
+      expect(messages('sealed-dead')!.ready).toHaveLength(1);
+      await endHoldsUpTo(timing.attemptHold);
+      expect(await scanNow()).toMatchObject({ claimed: 0 });
+    },
+    20_000,
+  );
+
+  it('for now waits in its queue, keeps its neighbours from nothing, and holds its row should it become a dead letter', async () => {
     const row = await sealedAway();
     const neighbour = await sealedAway();
-    await db.sql(
-      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-       BEGIN
-         IF NEW.id = '${row.id}' AND NEW.access_token IS DISTINCT FROM OLD.access_token THEN
-           RAISE EXCEPTION 'no' USING ERRCODE = 'string_data_right_truncation';
-         END IF;
-         RETURN NEW;
-       END $$`,
-    );
-    await db.sql(
-      'CREATE TRIGGER refuse BEFORE UPDATE ON integrations FOR EACH ROW EXECUTE FUNCTION refuse()',
-    );
-    try {
-      expect(await collect()).not.toBeNull();
-    } finally {
-      await db.sql('DROP TRIGGER refuse ON integrations; DROP FUNCTION refuse()');
-    }
-    expect(await refreshTokenOf(neighbour.id)).toBe('canary-refresh-2');
+    await refusing(row.id, 'insufficient_privilege', async () => {
+      expect(await collect()).toBeNull();
+      expect(await refreshTokenOf(neighbour.id)).toBe('canary-refresh-2');
+      for (let i = 1; i < maxReceiveCount + 1; i += 1) await collect();
+    });
     expect(messages('sealed-dead')!.ready).toHaveLength(1);
     await endHoldsUpTo(timing.attemptHold);
     expect(await scanNow()).toMatchObject({ claimed: 0 });
+    expect(shown).toHaveLength(2);
   }, 20_000);
 
   const shape = { version: 1, integrationId: randomUUID(), claim: '1', grant: 'ab'.repeat(32) };
@@ -726,6 +760,25 @@ describe('a sealed result that cannot be used', () => {
     20_000,
   );
 });
+
+/** A trigger of the product refuses the tokens of a row. */
+async function refusing(id: string, condition: string, work: () => Promise<void>): Promise<void> {
+  await db.sql(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN
+       IF NEW.id = '${id}' AND NEW.access_token IS DISTINCT FROM OLD.access_token THEN
+         RAISE EXCEPTION 'no' USING ERRCODE = '${condition}';
+       END IF;
+       RETURN NEW;
+     END $$`,
+  );
+  await db.sql('CREATE TRIGGER refuse BEFORE UPDATE ON integrations FOR EACH ROW EXECUTE FUNCTION refuse()');
+  try {
+    await work();
+  } finally {
+    await db.sql('DROP TRIGGER refuse ON integrations; DROP FUNCTION refuse()');
+  }
+}
 
 /** Holds of attempts are over, and longer ones are not. */
 const endHoldsUpTo = (seconds: number) =>

@@ -41,15 +41,17 @@ const sender = env.senderEmail === undefined ? null : new EmailSender(env.sender
 /** Kept for what follows the queue: the metrics and the answer. */
 const answerMs = 500;
 
+const observed = { logger, metrics, clock };
+
 /** Tells users what threshold events say. */
-export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
+export const handler = wrap<SQSEvent, SQSBatchResponse>(observed, async (event, remainingMs) => {
   const parts = {
     database,
     sender,
     settings: { ...env, appBaseUrl: env.appBaseUrl ?? null },
     logger,
     metrics,
-    remainingMs: () => clock.remainingMs(),
+    remainingMs,
   };
   const failed: string[] = [];
   const atOnce: string[] = [];
@@ -74,6 +76,6 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
   }
   // Waiting would mend neither a malformed message, which five quick receives take to the dead-letter queue, nor one
   // that only lacked time.
-  await thresholdQueue.returnNow(atOnce, clock.remainingMs() - answerMs);
+  await thresholdQueue.returnNow(atOnce, remainingMs() - answerMs);
   return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 });

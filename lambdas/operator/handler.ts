@@ -70,7 +70,7 @@ type Report =
  * nothing but the one integration that a grant is stored for, and a provider's circuit; that grant comes sealed, and the
  * event is never logged.
  */
-export const handler = wrap<unknown, Report>({ logger, metrics, clock }, async (event) => {
+export const handler = wrap<unknown, Report>({ logger, metrics, clock }, async (event, remainingMs) => {
   const request = parseOperatorRequest(event);
   const { ask, integrationId, provider } = { integrationId: undefined, provider: undefined, ...request };
   logger.info('asked', { ask, integrationId, provider });
@@ -84,7 +84,7 @@ export const handler = wrap<unknown, Report>({ logger, metrics, clock }, async (
     migrations: () => migrationNames(join(env.taskRoot, migrationsFolder)),
     settings: { ...env, senderEmail: env.senderEmail ?? null, queryTimeoutMs },
     logger,
-    remainingMs: () => clock.remainingMs(),
+    remainingMs,
   };
   try {
     return await answer(request, parts, secrets);

@@ -147,6 +147,14 @@ export function sqlState(error: unknown): string | null {
 }
 
 /**
+ * Whether the values themselves are refused, which no repetition mends: SQLSTATE classes 22 (data), 23 (constraints), 44
+ * (a view's check option) and P0 (what a trigger of the product raises).
+ */
+export function refusesValues(error: unknown): boolean {
+  return /^(22|23|44|P0)/.test(sqlState(error) ?? '');
+}
+
+/**
  * Whether an error says that Postgres itself is away: not reachable, or stopping, starting, full, or no longer
  * the primary. A pooler in front of it says so with the same codes.
  */

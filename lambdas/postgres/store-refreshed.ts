@@ -48,7 +48,8 @@ export interface StoredResult {
  * Stores a group of refreshed grants. The condition is the grant, not the claim: as long as the row holds
  * the refresh token that was used, the provider's answer is the only living grant and must be stored, even
  * when a later claim has been made meanwhile; that claim is closed, so that nobody sends the used token
- * again. If the user connected anew, the row holds another token and the user wins; the hold of the attempt,
+ * again. One that did not rotate the token is worth that only if it lasts longer than what the row has: it may be the
+ * copy of a result that a later one has followed. If the user connected anew, the row holds another token and the user wins; the hold of the attempt,
  * which is over, goes. A status that is not ours to change (disconnected by the user, or unknown to us) stays.
  *
  * Whether the grant is the one that Evergrant disconnected is compared on the locked row, and the mark goes with
@@ -131,7 +132,8 @@ WITH result AS (
   FROM decided d
   JOIN result r ON r.id = d.id
   WHERE i.id = d.id AND ${grantToken('i')} = r.used
-    AND (i.refresh_claim = r.claim OR i.refresh_claim_open OR r.refresh_token <> r.used)
+    AND (i.refresh_claim = r.claim OR r.refresh_token <> r.used
+         OR i.refresh_claim_open AND (i.expires_at <= now() + make_interval(secs => r.expires_in)) IS NOT FALSE)
   RETURNING i.id, i.user_id, i.provider, r.provider_name, d.warns, d.grant_ends_at,
             CASE WHEN d.scheduled_hold IS NOT NULL THEN i.refresh_claim END AS scheduled_claim
 ), released AS (

@@ -20,9 +20,12 @@ const isHeldForAnother = `(refresh_started_at < refresh_held_until - interval '1
 /** Nobody has the row: it is not claimed, has no attempt under way and waits after no failure. */
 export const isFree = `(refresh_held_until IS NULL OR refresh_held_until <= now() OR ${isHeldForAnother})`;
 
-/** Assignments of a claim on `i`: an attempt without a known end may have spent the token that the row still holds. */
+/**
+ * Assignments of a claim on `i`: an attempt without a known end may have spent the token that the row still holds, unless
+ * that is known to be another one.
+ */
 export const leavesDoubt = `
-      doubtful_grant = CASE WHEN i.refresh_started_at IS NULL THEN i.doubtful_grant
+      doubtful_grant = CASE WHEN i.refresh_started_at IS NULL OR ${isHeldForAnother} THEN i.doubtful_grant
                             ELSE sha256(convert_to(${grantToken('i')}, 'UTF8')) END,
       doubtful_since = coalesce(i.refresh_started_at, i.doubtful_since),
       refresh_started_at = NULL`;

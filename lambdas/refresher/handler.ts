@@ -74,8 +74,10 @@ const sealer = new SecretSealer(secrets, env.tokenKeySecretId);
 /** Kept for what follows the queues: the metrics and the answer. */
 const answerMs = 500;
 
+const observed = { logger, metrics, clock };
+
 /** Refreshes the integrations that a batch of messages asks for. */
-export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock }, async (event) => {
+export const handler = wrap<SQSEvent, SQSBatchResponse>(observed, async (event, remainingMs) => {
   const wanted = new Map<string, SQSRecord[]>();
   const named: NamedClaim[] = [];
   const failed: SQSRecord[] = [];
@@ -106,14 +108,14 @@ export const handler = wrap<SQSEvent, SQSBatchResponse>({ logger, metrics, clock
       settings,
       logger,
       metrics,
-      remainingMs: () => clock.remainingMs(),
+      remainingMs,
     },
     [...wanted.keys()],
     named,
   );
   for (const id of result.unfinished) failed.push(...(wanted.get(id) ?? []));
   // A queue that is away must not cost the answer and the metrics, which come after.
-  const queuesMs = () => clock.remainingMs() - answerMs;
+  const queuesMs = () => remainingMs() - answerMs;
   await publish(result.events, queuesMs());
 
   // Waiting would mend neither a malformed message nor one that only lacked time.

@@ -4,7 +4,7 @@ import type { AttemptPurpose } from '../domain/lapse.ts';
 import type { Failure, RefreshedTokens } from '../domain/outcome.ts';
 import type { ThresholdStep } from '../domain/policy.ts';
 import type { CommitVerdict } from '../postgres/commit-verdict.ts';
-import { type Database, isUnreachable, sqlState } from '../postgres/database.ts';
+import { type Database, isUnreachable, refusesValues, sqlState } from '../postgres/database.ts';
 import { type RecordedFailure, recordFailures } from '../postgres/record-failures.ts';
 import { type LapseResult, type RecordedLapse, recordLapses } from '../postgres/record-lapses.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
@@ -106,7 +106,9 @@ export class ResultStore {
             groupId: result.attempt.provider,
           })),
         );
-        const refused = new Set(await options.sealedResultQueue.send(messages));
+        const refused = new Set(
+          await options.sealedResultQueue.send(messages, options.remainingMs() - lastCopyMs),
+        );
         const taken = results.map((_, index) => !refused.has(index));
         for (const one of taken) if (one) options.onSealed();
         return taken;
@@ -240,20 +242,13 @@ export class ResultStore {
         problem = error;
         onRefusal();
       }
-      if (isHopeless(problem) || this.#remainingMs() < closingMs + 2 * retryPauseMs) {
+      // A missing column or right is no such error: a migration may be under way.
+      if (refusesValues(problem) || this.#remainingMs() < closingMs + 2 * retryPauseMs) {
         return { verdict: 'untaken', error: problem };
       }
       await sleep(retryPauseMs);
     }
   }
-}
-
-/**
- * The values themselves are refused (SQLSTATE classes 22 and 23), which no repetition mends: it would only keep
- * the batch from its answer. A missing column or right is another matter: a migration may be under way.
- */
-function isHopeless(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? '');
 }
 
 interface SealedResult {

@@ -4,7 +4,7 @@ import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { tellPrematureDisconnection } from '../observability/premature-disconnection.ts';
 import { beginCollecting, type Collecting } from '../postgres/begin-collecting.ts';
-import { type Database, sqlState } from '../postgres/database.ts';
+import { type Database, isUnreachable, refusesValues, sqlState } from '../postgres/database.ts';
 import { endCollecting } from '../postgres/end-collecting.ts';
 import { holdForReplay } from '../postgres/hold-for-replay.ts';
 import { type RefreshedResult, type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
@@ -36,8 +36,11 @@ const parallelReceives = 8;
 /** How long SQS is waited for to take messages back; otherwise their visibility time-out does. */
 const returnMs = 3_000;
 
-/** Beyond the visibility time-out: the clocks of SQS and Postgres need not agree to the second. */
-const marginSeconds = 5;
+/**
+ * Beyond the two visibility time-outs: a receive that begins at the last moment may be repeated by the SDK and take a
+ * dozen seconds to reach SQS, and the clocks of SQS and Postgres need not agree to the second.
+ */
+const marginSeconds = 20;
 
 /**
  * Stores what waits in the sealed result queue. Returns the database's moment at which the collecting began, if no
@@ -51,9 +54,10 @@ export async function collectResults(parts: CollectParts): Promise<string | null
   try {
     const visibility = settings.sealedResultVisibilitySeconds;
     // It receives for as long as what it receives stays hidden, at most: all is visible again when its turn is over.
+    const beganAtMs = performance.now();
     const turn = await beginCollecting(database, 2 * visibility + marginSeconds);
     if (turn === null) return null;
-    const collection = new Collection(parts, turn);
+    const collection = new Collection(parts, turn, beganAtMs);
     await collection.run();
     if (collection.inDoubt) return null;
     await endCollecting(database, turn.until);
@@ -79,13 +83,15 @@ class Collection {
   left = false;
   readonly #parts: CollectParts;
   readonly #turn: Collecting;
-  readonly #beganAtMs = performance.now();
+  /** `performance.now()` before the turn was asked for: an answer that takes its time must not prolong the turn. */
+  readonly #beganAtMs: number;
   /** Messages that cannot be used: they come again until they are dead letters. */
   readonly #unusable = new Set<string>();
 
-  constructor(parts: CollectParts, turn: Collecting) {
+  constructor(parts: CollectParts, turn: Collecting, beganAtMs: number) {
     this.#parts = parts;
     this.#turn = turn;
+    this.#beganAtMs = beganAtMs;
   }
 
   async run(): Promise<void> {
@@ -145,8 +151,12 @@ class Collection {
           try {
             await this.#store([alone]);
           } catch (cause) {
-            if (!/^2[23]/.test(sqlState(cause) ?? '')) throw cause;
-            poison.push({ ...alone, problem: `Postgres refuses its values (${sqlState(cause)})` });
+            if (sqlState(cause) === null || isUnreachable(cause)) throw cause;
+            if (refusesValues(cause)) {
+              poison.push({ ...alone, problem: `Postgres refuses its values (${sqlState(cause)})` });
+            } else {
+              await this.#leave(alone, cause);
+            }
           }
         }
       }
@@ -197,6 +207,22 @@ class Collection {
       this.left = true;
       await this.#return(locked);
     }
+  }
+
+  /**
+   * For the next scan, as it may pass or be mended. It is received once more each time, and the row is held already for
+   * the case that it becomes a dead letter before.
+   */
+  async #leave({ message, sealed }: InHand, cause: unknown): Promise<void> {
+    const { logger } = this.#parts;
+    this.left = true;
+    logger.error('sealed result left', {
+      integrationId: sealed.integrationId,
+      provider: sealed.provider,
+      cause: errorFields(cause),
+    });
+    await this.#hold(sealed);
+    await this.#return([message.receiptHandle]);
   }
 
   /** No attempt may use a token that the provider may have taken back: the row waits for the replay. */

@@ -42,7 +42,7 @@ const refreshQueue = new Queue(env.refreshQueueUrl);
 const thresholdQueue = new Queue(env.thresholdQueueUrl);
 
 /** Finds what is due and asks the refreshers for it; by schedule, or by hand with `ScanRequest`'s fields. */
-export const handler = wrap<unknown, ScanReport>({ logger, metrics, clock }, (event) =>
+export const handler = wrap<unknown, ScanReport>({ logger, metrics, clock }, (event, remainingMs) =>
   scan(
     {
       database,
@@ -53,7 +53,7 @@ export const handler = wrap<unknown, ScanReport>({ logger, metrics, clock }, (ev
       settings: env,
       logger,
       metrics,
-      remainingMs: () => clock.remainingMs(),
+      remainingMs,
     },
     parseScanRequest(event),
   ),

@@ -259,7 +259,8 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     if (collectedAt !== null) await claimAll(collectedAt);
   } finally {
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
-    await Promise.all([sending, collecting]);
+    await Promise.allSettled([sending, collecting]);
+    await sending;
   }
   const lapses = await claimLapses(
     {

@@ -1,6 +1,10 @@
+import type { Context } from 'aws-lambda';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { handler } from '../../lambdas/handler.ts';
 import { InvocationClock, remainingAtEntry } from '../../lambdas/invocation-clock.ts';
+import { InvocationMetrics } from '../../lambdas/observability/metrics.ts';
+import { silentLogger } from '../support/silent-logger.ts';
 
 const minuteMs = 60_000;
 
@@ -90,6 +94,33 @@ describe('the clock of an invocation', () => {
     expect(clock.remainingMs()).toBe(-25_000);
     clock.enter(-1);
     expect(clock.remainingMs()).toBe(38_000);
+  });
+
+  it('leaves nothing to a work that outlives its invocation and goes on within the next one', () => {
+    let passedMs = 100_000;
+    vi.spyOn(performance, 'now').mockImplementation(() => passedMs);
+    const clock = new InvocationClock(40);
+    clock.enter(-1);
+    const first = clock.remainingOfThis();
+    passedMs += 1_000;
+    expect(first()).toBe(clock.remainingMs());
+    expect(first()).toBeGreaterThan(0);
+    // Frozen and thawed, whether the monotonic clock has gone on meanwhile or not.
+    clock.enter(-1);
+    expect(first()).toBe(0);
+    expect(clock.remainingOfThis()()).toBe(clock.remainingMs());
+  });
+
+  it('is what the work of a handler gets of its own invocation', async () => {
+    const works: (() => number)[] = [];
+    const logger = silentLogger();
+    const clock = new InvocationClock(40);
+    const handle = handler({ logger, metrics: new InvocationMetrics(), clock }, async (_, remainingMs) => {
+      works.push(remainingMs);
+    });
+    const context = { awsRequestId: 'request', getRemainingTimeInMillis: () => 40_000 } as Context;
+    for (let i = 0; i < 2; i += 1) await Promise.resolve(handle({}, context));
+    expect(works.map((remainingMs) => remainingMs() > 0)).toEqual([false, true]);
   });
 
   it('is this machine’s before the first', () => {

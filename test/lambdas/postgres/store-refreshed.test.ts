@@ -165,6 +165,28 @@ describe('a stored result', () => {
   });
 });
 
+describe('a result that comes late, when another attempt has succeeded and its row is claimed again', () => {
+  it.each([
+    ['gives way if it did not rotate', 600, 'superseded', 'access-of-the-later'],
+    ['but not if it lasts longer', 7_200, 'applied', 'access-of-the-late'],
+  ] as const)('%s', async (_, expiresInSeconds, verdict, accessToken) => {
+    const row = await db.insertIntegration();
+    await claim();
+    const [first] = await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
+    await db.sql(`UPDATE integrations SET refresh_held_until = now() - interval '1 s'`);
+    await claim();
+    const [second] = await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
+    const unrotated = { refreshToken: row.refresh_token ?? '' };
+    await store(result(row, { ...unrotated, claim: second!.claim, accessToken: 'access-of-the-later' }));
+    // Somebody asked for it by its id.
+    await db.sql('UPDATE integrations SET refresh_claim = refresh_claim + 1, refresh_claim_open = true');
+
+    const late = { ...unrotated, claim: first!.claim, accessToken: 'access-of-the-late', expiresInSeconds };
+    expect(await store(result(row, late))).toEqual({ [row.id]: verdict });
+    expect((await db.integration(row.id)).access_token).toBe(accessToken);
+  });
+});
+
 describe('a result that comes late, when another attempt is under way', () => {
   async function twoAttempts() {
     const row = await db.insertIntegration();
