@@ -2,7 +2,7 @@ import { type Database, type StatementOptions, sqlState } from '../postgres/data
 import { planning } from '../postgres/planning.ts';
 import { recordFailures } from '../postgres/record-failures.ts';
 import { recordLapses } from '../postgres/record-lapses.ts';
-import { storeRefreshed } from '../postgres/store-refreshed.ts';
+import { type RefreshedResult, storeRefreshed } from '../postgres/store-refreshed.ts';
 
 const policy = {
   steps: [],
@@ -10,6 +10,21 @@ const policy = {
   waitingHoldSeconds: 0,
   lapseWarningSeconds: 0,
   restSeconds: 0,
+};
+
+/** Fits no row. With a field that is kept, so that the column is planned which only some providers' results are written to. */
+const refreshed: RefreshedResult = {
+  id: '00000000-0000-0000-0000-000000000000',
+  usedToken: '',
+  claim: '0',
+  accessToken: '',
+  refreshToken: '',
+  expiresInSeconds: 0,
+  refreshTokenExpiresInSeconds: null,
+  authorizationLifetimeSeconds: null,
+  scope: null,
+  kept: { field: '' },
+  providerName: '',
 };
 
 /**
@@ -28,7 +43,7 @@ export class CommitCheck implements Database {
   async check(): Promise<void> {
     if (this.#passed) return;
     const planned = planning(this.#database);
-    await storeRefreshed(planned, [], policy);
+    await storeRefreshed(planned, [refreshed], policy);
     await recordFailures(planned, [], policy);
     await recordLapses(planned, [], policy);
     this.#passed = true;

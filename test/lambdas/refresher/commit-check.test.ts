@@ -3,10 +3,11 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { neededColumns } from '../../../lambdas/operator/needed-schema.ts';
 import { plannedStatements } from '../../../lambdas/operator/planned-statements.ts';
-import { type Database, sqlState } from '../../../lambdas/postgres/database.ts';
+import { type Database, PostgresConnection, sqlState } from '../../../lambdas/postgres/database.ts';
 import { planning } from '../../../lambdas/postgres/planning.ts';
 import { CommitCheck } from '../../../lambdas/refresher/commit-check.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { leastRole } from '../../support/least-role.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -48,6 +49,19 @@ describe('a refresher that is newer than the schema', () => {
     }
     // Without it an attempt would have started, and its token been lost.
     expect(onlyTheCheck).toBeGreaterThan(5);
+  });
+
+  it('starts nothing where a right is missing that only some providers’ results need', async () => {
+    const role = await leastRole(db);
+    const connection = new PostgresConnection({ url: role.url });
+    try {
+      await new CommitCheck(connection).check();
+      await db.sql(`REVOKE UPDATE (metadata) ON integrations FROM ${role.name}`);
+      await expect(new CommitCheck(connection).check()).rejects.toMatchObject({ code: '42501' });
+    } finally {
+      await connection.end();
+      await role.drop();
+    }
   });
 
   it('asks once, and again when a statement has met a schema that it does not know', async () => {
