@@ -35,6 +35,8 @@ export class Processes {
   readonly #ofRequest = new Map<string, FunctionProcess>();
   /** Connections of those that were killed: what they have sent before arrives all the same. */
   readonly #ofDeadPort = new Map<number, FunctionProcess>();
+  /** Those that have asked Postgres to start an attempt on an integration, the latest ones. */
+  readonly #starters = new Map<string, FunctionProcess[]>();
   #pidByPort = new Map<number, number>();
   #readAtMs = 0;
 
@@ -92,6 +94,26 @@ export class Processes {
     return found;
   }
 
+  /** A process has asked Postgres to start attempts. */
+  asksToStart(process: FunctionProcess | null, integrationIds: readonly string[]): void {
+    if (process === null) return;
+    for (const id of integrationIds) {
+      const known = this.#starters.get(id) ?? [];
+      if (known.at(-1) !== process) this.#starters.set(id, [...known, process].slice(-mostStarters));
+    }
+  }
+
+  /**
+   * Who calls for an integration. A port that was reset may be somebody else's within milliseconds, and only who has asked
+   * for the attempt can make its call.
+   */
+  caller(socket: Socket, integrationId: string | null): FunctionProcess | null {
+    const found = this.behind(socket);
+    if (found === null || integrationId === null) return found;
+    const starters = this.#starters.get(integrationId) ?? [found];
+    return starters.includes(found) ? found : (starters.at(-1) ?? found);
+  }
+
   /** SIGKILL, and no word before it. Returns whether there was anything to kill. */
   kill(process: FunctionProcess, kind: FaultKind): boolean {
     const atMs = Date.now();
@@ -114,6 +136,8 @@ export class Processes {
     return true;
   }
 }
+
+const mostStarters = 3;
 
 /** A port that was reset may soon be somebody else’s. */
 const freshMs = 50;

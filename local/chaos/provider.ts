@@ -168,7 +168,7 @@ export class ChaosProvider {
     const form = new URLSearchParams(body);
     const text = form.get('refresh_token') ?? '';
     const token = ledger.token(text) ?? null;
-    const process = processes.behind(request.socket);
+    const process = processes.caller(request.socket, token?.grant.integrationId ?? null);
     const call = ledger.begin(
       { provider: name, token, process, invocation: process?.invocation ?? null },
       arrivedAtMs,

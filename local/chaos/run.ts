@@ -119,6 +119,7 @@ async function run(
     interfere: (statement) => faults.ofStatement(statement),
     onAnswered({ kind, ids, process }, committed) {
       if (!committed) return;
+      if (kind === 'start') processes.asksToStart(process, ids);
       const nowMs = Date.now();
       // A scan stores what the queue of sealed results has had, which may be older than the latest call.
       if (kind === 'store' && process?.functionId !== system?.functionId('scanner')) {
