@@ -54,6 +54,15 @@ describe('one row by its id', () => {
     ['without any token', { refresh_token: null, access_token: null }],
     ['with empty tokens', { refresh_token: '', access_token: '' }],
     ['that is held', { heldFor: 30 }],
+    [
+      'that a scan has claimed after a success',
+      {
+        heldFor: 30,
+        refresh_claim_open: true,
+        last_refresh_attempt: new Date(0),
+        last_refresh_success: new Date(1),
+      },
+    ],
   ])('%s is left as it is', async (_, overrides) => {
     const row = await db.insertIntegration(overrides);
     expect(await find(row.id)).toBeNull();

@@ -309,6 +309,7 @@ describe('a recorded failure', () => {
     const started = await db.integration(row.id);
     await db.sql(`UPDATE integrations SET refresh_token = 'new' WHERE id = $1`, [row.id]);
     await record([failed(started, 'dead')]);
+    expect((await db.integration(row.id)).refresh_started_at).toBeNull();
     expect(await claimDue(db.database, wanted)).toMatchObject([{ id: row.id, claim: '2' }]);
   });
 
@@ -338,6 +339,11 @@ describe('a recorded failure', () => {
     const before = await db.integration(row.id);
     expect((await record([failed(first, 'dead')])).get(row.id)).toMatchObject({ verdict: 'superseded' });
     expect(await db.integration(row.id)).toEqual(before);
+    // Nor does it free the row while the later attempt is under way.
+    await startAttempts(db.database, { ids: [row.id], holdSeconds: 10 });
+    const started = await db.integration(row.id);
+    expect((await record([failed(first, 'dead')])).get(row.id)).toMatchObject({ verdict: 'superseded' });
+    expect(await db.integration(row.id)).toEqual(started);
   });
 
   it.each([['disconnected'], ['needs_reauthorization'], ['paused']])(

@@ -273,7 +273,7 @@ describe('a decision', () => {
   ])('is void when %s', async (_, change) => {
     for (const decision of ['warn', 'end', 'keep'] as const) {
       const row = await expired();
-      await db.sql(`UPDATE integrations SET ${change} WHERE id = $1`, [row.id]);
+      await db.sql(`UPDATE integrations SET refresh_started_at = now(), ${change} WHERE id = $1`, [row.id]);
       const before = await db.integration(row.id);
       expect(await verdictOf(lapse(row, decision))).toEqual({
         id: row.id,
@@ -282,12 +282,19 @@ describe('a decision', () => {
         event_id: null,
       });
       const after = await db.integration(row.id);
-      expect({ ...after, refresh_held_until: null }).toEqual({ ...before, refresh_held_until: null });
-      // The hold of the attempt goes, and that of a later claim stays.
-      expect(after.refresh_held_until).toEqual(
-        before.refresh_claim === '5' ? before.refresh_held_until : null,
-      );
+      // The attempt has ended, and its hold goes; those of a later claim stay.
+      const ended = { refresh_held_until: null, refresh_started_at: null };
+      expect(after).toEqual({ ...before, ...(before.refresh_claim !== '5' && ended) });
       expect(await db.eventsOf(row.id)).toEqual([]);
+    }
+  });
+
+  it('is the end of its attempt', async () => {
+    for (const decision of ['warn', 'end', 'keep'] as const) {
+      const row = await expired();
+      await db.sql('UPDATE integrations SET refresh_started_at = now() WHERE id = $1', [row.id]);
+      expect(await verdictOf(lapse(row, decision))).toMatchObject({ verdict: 'applied' });
+      expect((await db.integration(row.id)).refresh_started_at).toBeNull();
     }
   });
 

@@ -195,6 +195,19 @@ describe('with an attempt under way', () => {
     expect(await start(row.id)).toEqual([]);
   });
 
+  it('is another than what the attempt, or a doubtful one before, may have spent', async () => {
+    const { row } = await attemptUnderWay();
+    await db.sql(
+      `UPDATE integrations SET doubtful_grant = sha256(convert_to(refresh_token, 'UTF8')), doubtful_since = now()`,
+    );
+    await replace(row.id);
+    const withoutDoubt = { refresh_started_at: null, doubtful_grant: null, doubtful_since: null };
+    expect(await db.integration(row.id)).toMatchObject(withoutDoubt);
+    await db.sql(`UPDATE integrations SET refresh_held_until = now() - interval '1 s'`);
+    await claim();
+    expect(await db.integration(row.id)).toMatchObject(withoutDoubt);
+  });
+
   it('wins over its late success', async () => {
     const { row, attempt } = await attemptUnderWay();
     await replace(row.id);

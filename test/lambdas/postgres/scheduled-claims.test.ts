@@ -216,6 +216,7 @@ describe('a success that schedules the next attempt', () => {
     await store(result(first));
     const [second] = await start(first.id, '2');
     await reopenClaims(db.database, [second!]);
+    expect((await db.integration(first.id)).refresh_started_at).toBeNull();
     expect(await start(first.id, '2')).toMatchObject([{ claim: '4' }]);
   });
 
@@ -224,8 +225,25 @@ describe('a success that schedules the next attempt', () => {
     await store(result(first));
     const [second] = await start(first.id, '2');
     await giveUpClaims(db.database, [second!]);
+    expect(await db.integration(first.id)).toMatchObject({ refresh_claim: '4', refresh_started_at: null });
     expect(await start(first.id, '2')).toEqual([]);
     expect(await claim()).toHaveLength(1);
+  });
+
+  it('is put off by nobody but its own attempt: not by one whose time was up and that a later one follows', async () => {
+    const first = await attempt();
+    await letHoldsLapse();
+    await claim();
+    await start(first.id);
+    const underWay = await db.integration(first.id);
+    await giveUpClaims(db.database, [first]);
+    expect(await db.integration(first.id)).toEqual(underWay);
+    expect(await claim()).toEqual([]);
+  });
+
+  it('is not started beside an attempt that is under way, whatever a message names', async () => {
+    const first = await attempt();
+    expect(await start(first.id, first.claim)).toEqual([]);
   });
 
   it('starts nothing while the provider’s circuit is open, and a scan finds the row when it has closed', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
+import { claimOne } from '../../../lambdas/postgres/claim-one.ts';
 import { startAttempts } from '../../../lambdas/postgres/start-attempts.ts';
 import { type RefreshedResult, storeRefreshed } from '../../../lambdas/postgres/store-refreshed.ts';
 import {
@@ -203,8 +204,11 @@ describe('a result that comes late, when another attempt is under way', () => {
     expect(await store(result(row, { claim: first.claim, expiresInSeconds: 1 }))).toEqual({
       [row.id]: 'applied',
     });
-    expect((await db.integration(row.id)).refresh_token).toBe('refresh-2');
+    const after = await db.integration(row.id);
+    expect(after.refresh_token).toBe('refresh-2');
+    expect(after.refresh_started_at).not.toBeNull();
     expect(await claim()).toEqual([]);
+    expect(await claimOne(db.database, { id: row.id, holdSeconds: 270, collectedAt: 'infinity' })).toBeNull();
   });
 
   it('is left to the other attempt when it did not', async () => {
@@ -341,7 +345,10 @@ describe('a result that no longer applies', () => {
     const [attempt] = await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
     await db.sql(`UPDATE integrations SET refresh_token = 'of the user' WHERE id = $1`, [row.id]);
     await store(result(row, { claim: attempt!.claim }));
+    expect((await db.integration(row.id)).refresh_started_at).toBeNull();
     expect(await claim()).toMatchObject([{ id: row.id, claim: '2' }]);
+    // Nobody has used the new grant, so nothing is doubtful about it.
+    expect((await db.integration(row.id)).doubtful_grant).toBeNull();
   });
 
   it('does not free the row of a later claim or attempt', async () => {
