@@ -258,6 +258,19 @@ describe('a short-lived token', () => {
     expect(await db.integration(id)).toMatchObject({ consecutive_transient_failures: 1 });
   });
 
+  it('whose grant may have been spent waits as all others do', async () => {
+    const { id } = await db.insertIntegration();
+    await claim();
+    await refreshBatch(parts(), [id]);
+    endpoint.answer = () => ({ status: 500 });
+    const { refresh_claim } = await db.integration(id);
+    await refreshBatch(parts(), [id], [{ id, claim: refresh_claim }]);
+    expect(await waiting()).toEqual({ delayed: 1, visible: 0 });
+    const row = await db.integration(id);
+    expect(row).toMatchObject({ consecutive_transient_failures: 1 });
+    expect(row.doubtful_grant).not.toBeNull();
+  });
+
   it('whose grant is refused waits as all others do', async () => {
     const { id } = await db.insertIntegration();
     await claim();

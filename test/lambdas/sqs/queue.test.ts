@@ -34,6 +34,12 @@ describe('a queue', () => {
     expect(ready()).toBe(1_005);
   });
 
+  it('takes messages that are too large to be sent together', async () => {
+    const body = { text: 'x'.repeat(400_000) };
+    expect(await queue().send(Array.from({ length: 5 }, () => ({ body, groupId: 'acme' })))).toEqual([]);
+    expect(ready()).toBe(5);
+  });
+
   it('that is away is not asked for each batch of a crowd', async () => {
     let requests = 0;
     const failing: Server = createServer((_, response) => {
