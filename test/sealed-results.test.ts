@@ -10,6 +10,8 @@ import { InvocationMetrics } from '../lambdas/observability/metrics.ts';
 import { beginCollecting } from '../lambdas/postgres/begin-collecting.ts';
 import { claimDue } from '../lambdas/postgres/claim-due.ts';
 import { type Database, PostgresConnection } from '../lambdas/postgres/database.ts';
+import { endCollecting } from '../lambdas/postgres/end-collecting.ts';
+import { openCircuit } from '../lambdas/postgres/open-circuit.ts';
 import { startAttempts } from '../lambdas/postgres/start-attempts.ts';
 import type { RefreshedResult } from '../lambdas/postgres/store-refreshed.ts';
 import { type RefreshParts, type RefreshSettings, refreshBatch } from '../lambdas/refresher/refresh-batch.ts';
@@ -294,6 +296,41 @@ describe('a success while Postgres is away', () => {
     expect((await db.integration(row.id)).access_token).toBe('by the product');
   }, 30_000);
 
+  it('is in the queue before anybody is impatient, where Postgres refuses it', async () => {
+    const row = await claimedRow();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const batch = refresh([row.id], { remainingMs: untilAfterTheAnswer(60_000, () => proxy.cut()) });
+      // `expect.poll` would move the timers on.
+      for (let tries = 0; tries < 100 && messages()!.ready.length === 0; tries += 1) await sleep(100);
+      expect(messages()!.ready).toHaveLength(1);
+      proxy.restore();
+      await batch;
+    } finally {
+      vi.useRealTimers();
+    }
+  }, 30_000);
+
+  it('leaves no copy under way behind, which would go on when the function thaws', async () => {
+    const row = await claimedRow();
+    const queue = new Queue(queueUrl('sealed'));
+    const { send } = queue;
+    let ended = false;
+    vi.spyOn(queue, 'send').mockImplementation(async (sent) => {
+      proxy.restore();
+      await expect.poll(() => refreshTokenOf(row.id), { timeout: 20_000 }).toBe('canary-refresh-1');
+      await sleep(500);
+      const refused = await send.call(queue, sent);
+      ended = true;
+      return refused;
+    });
+    await refresh([row.id], {
+      sealedResultQueue: queue,
+      remainingMs: untilAfterTheAnswer(60_000, () => proxy.cut()),
+    });
+    expect(ended).toBe(true);
+  }, 30_000);
+
   it('waits for a row that a transaction of the product holds, with a copy in the queue', async () => {
     const row = await claimedRow();
     const locked = Promise.withResolvers<void>();
@@ -326,6 +363,21 @@ describe('a success while Postgres is away', () => {
     });
     const remainingMs = untilAfterTheAnswer(4_000, () => proxy.cut());
     await refresh([row.id], { sealedResultQueue: queue, remainingMs });
+    expect(messages()!.ready).toHaveLength(1);
+  });
+
+  it('that Postgres refuses for its values, and does not try again, is sent as long as there is time', async () => {
+    const row = await claimedRow();
+    const queue = new Queue(queueUrl('sealed'));
+    const { send } = queue;
+    let tries = 0;
+    vi.spyOn(queue, 'send').mockImplementation(async (sent) => {
+      tries += 1;
+      return tries < 4 ? sent.map((_, index) => index) : send.call(queue, sent);
+    });
+    await refusing(row.id, 'raise_exception', async () => {
+      await refresh([row.id], { sealedResultQueue: queue });
+    });
     expect(messages()!.ready).toHaveLength(1);
   });
 
@@ -415,6 +467,27 @@ describe('an attempt without a known end', () => {
     expect(await scanNow()).toMatchObject({ claimed: 1 });
   });
 
+  it('is nobody else’s while it is under way, though an earlier grant of its row was in doubt', async () => {
+    const row = await claimedRow({ doubtful_grant: Buffer.from('another grant') });
+    await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
+    expect(await scanNow()).toMatchObject({ claimed: 0 });
+    expect(await scanNow({ integration: row.id })).toMatchObject({ claimed: 0 });
+  });
+
+  const ended = { refresh_claim: '1', refresh_started_at: new Date(0), heldFor: -1 };
+  it.each<[string, IntegrationOverrides]>([
+    ['a probe of an open circuit', { provider: 'probed' }],
+    ['an access token that has ended', { refresh_token: null, expiresIn: -60 }],
+  ])('keeps its row also as %s', async (_, overrides) => {
+    await db.insertIntegration({ provider: 'acme', ...ended, ...overrides });
+    await openCircuit(db.database, { provider: 'probed' });
+    await db.sql('UPDATE evergrant.provider_states SET circuit_probe_at = now()');
+    await beginCollecting(db.database, 60);
+    expect(await scanNow()).toMatchObject({ claimed: 0 });
+    await db.sql('UPDATE evergrant.installation SET collecting_until = NULL');
+    expect(await scanNow()).toMatchObject({ claimed: 1 });
+  });
+
   it('is claimed when nothing of it is in the queue, and leaves a doubt about its grant', async () => {
     const row = await claimedRow();
     await startAttempts(db.database, { ids: [row.id], holdSeconds: 45 });
@@ -464,6 +537,49 @@ describe('collecting', () => {
     expect(await collect()).toBeNull();
   });
 
+  it('says nothing of what SQS has not taken back', async () => {
+    await sealedAway();
+    const otherKey = await TokenSealer.fromSecret(
+      JSON.stringify({ current: randomBytes(32).toString('hex') }),
+    );
+    const queue = new Queue(queueUrl('sealed'));
+    vi.spyOn(queue, 'returnNow').mockResolvedValue(false);
+    expect(await collect({ sealer: otherKey, sealedResultQueue: queue })).toBeNull();
+    expect(await collect()).toBeNull();
+  });
+
+  it('has its turn until everything is visible again that it could receive, and receives no longer', async () => {
+    await sealedAway();
+    const queue = new Queue(queueUrl('sealed'));
+    const { receive } = queue;
+    const turns: number[] = [];
+    const spy = vi.spyOn(queue, 'receive').mockImplementation(async (seconds) => {
+      const [turn] = await db.sql<{ left: number }>(
+        'SELECT extract(epoch FROM collecting_until - now())::float8 AS left FROM evergrant.installation',
+      );
+      turns.push(turn!.left);
+      const received = await receive.call(queue, seconds);
+      await sleep(1_100);
+      return received;
+    });
+    const parts = scanParts();
+    const brief = { ...parts.settings, sealedResultVisibilitySeconds: 1 };
+    expect(await collect({ sealedResultQueue: queue, settings: brief })).toBeNull();
+    expect(spy).toHaveBeenCalledTimes(1);
+    expect(turns[0]).toBeGreaterThan(2);
+    // Nothing is in hands, so whoever comes next may go on.
+    expect(await collect()).not.toBeNull();
+  });
+
+  it('gives back no turn but its own', async () => {
+    const passed = await beginCollecting(db.database, 0);
+    const present = await beginCollecting(db.database, 60);
+    await endCollecting(db.database, passed!.until);
+    expect(await beginCollecting(db.database, 60)).toBeNull();
+    await endCollecting(db.database, present!.until);
+    expect(await beginCollecting(db.database, 60)).not.toBeNull();
+  });
+
   it('has ended when its scan fails: nothing of it goes on in a process that was frozen', async () => {
     await db.sql(
       `INSERT INTO integrations (user_id, provider, access_token, refresh_token, expires_at)
@@ -507,7 +623,9 @@ describe('collecting', () => {
   }, 20_000);
 
   it('takes the time of waiting off the lifetimes, by the clock of the database', async () => {
-    const row = await sealedAway();
+    // The refresher's own is wrong as well.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 600_000 });
+    const row = await sealedAway().finally(() => vi.useRealTimers());
     const { integrationId, sealed } = JSON.parse(messages()!.ready[0]!.body) as {
       integrationId: string;
       sealed: string;
@@ -521,7 +639,7 @@ describe('collecting', () => {
     // As a dead letter is that is replayed after a while: SQS counts its age anew.
     sqs.purgeAll();
     sqs.createQueue('sealed');
-    const old = { ...contents, id: row.id, claim: '1' };
+    const old = { ...contents, refreshTokenExpiresInSeconds: 3_600, id: row.id, claim: '1' };
     await new Queue(queueUrl('sealed')).send([
       { groupId: 'acme', body: await sealResult(sealer, old, 'acme', sealedAtSeconds - 1_000) },
     ]);
@@ -531,13 +649,15 @@ describe('collecting', () => {
     } finally {
       vi.useRealTimers();
     }
-    const [{ left } = { left: 0 }] = await db.sql<{ left: number }>(
-      'SELECT extract(epoch FROM expires_at - now())::float8 AS left FROM integrations WHERE id = $1',
-      [row.id],
-    );
-    // The endpoint said an hour.
-    expect(left).toBeGreaterThan(2_400);
-    expect(left).toBeLessThan(2_601);
+    for (const column of ['expires_at', 'refresh_token_expires_at']) {
+      const [{ left } = { left: 0 }] = await db.sql<{ left: number }>(
+        `SELECT extract(epoch FROM ${column} - now())::float8 AS left FROM integrations WHERE id = $1`,
+        [row.id],
+      );
+      // The endpoint said an hour.
+      expect(left).toBeGreaterThan(2_400);
+      expect(left).toBeLessThan(2_601);
+    }
   });
 
   it('tells of a grant that had been disconnected and works', async () => {
@@ -692,14 +812,20 @@ describe('a sealed result that cannot be used', () => {
     const otherKey = await TokenSealer.fromSecret(
       JSON.stringify({ current: randomBytes(32).toString('hex') }),
     );
+    const { refresh_held_until: held } = await db.integration(row.id);
+    expect(await collect({ sealer: otherKey })).not.toBeNull();
+    expect((await db.integration(row.id)).refresh_held_until).toEqual(held);
     expect(await scan({ ...scanParts(), sealer: otherKey }, parseScanRequest({}))).toMatchObject({
       claimed: 1,
     });
   });
 
-  it('does not hold a row whose attempt it no longer is', async () => {
+  it.each([
+    ['a later claim has been made', 'refresh_claim = 7'],
+    ['the end of the attempt is known', 'refresh_started_at = NULL'],
+  ])('does not hold a row whose attempt it no longer is: %s', async (_, change) => {
     const row = await sealedAway();
-    await db.sql('UPDATE integrations SET refresh_claim = 7');
+    await db.sql(`UPDATE integrations SET ${change}`);
     const otherKey = await TokenSealer.fromSecret(
       JSON.stringify({ current: randomBytes(32).toString('hex') }),
     );
@@ -707,6 +833,33 @@ describe('a sealed result that cannot be used', () => {
     expect(await collect({ sealer: otherKey })).not.toBeNull();
     expect((await db.integration(row.id)).refresh_held_until).toEqual(held);
   });
+
+  it('leaves its row to the next scan where that cannot be held, as somebody is changing it', async () => {
+    const row = await sealedAway();
+    await endHolds();
+    const otherKey = await TokenSealer.fromSecret(
+      JSON.stringify({ current: randomBytes(32).toString('hex') }),
+    );
+    await db.inTransaction(async (product) => {
+      await product.query('SELECT FROM integrations WHERE id = $1 FOR UPDATE', [row.id]);
+      expect(await collect({ sealer: otherKey })).toBeNull();
+    });
+  });
+
+  it('is nothing that anybody could have written: all that a result needs, in plain text', async () => {
+    const row = await sealedAway();
+    const message = JSON.parse(messages()!.ready[0]!.body) as { integrationId: string; sealed: string };
+    const contents = JSON.parse(await openedText(message)) as RefreshedResult & { sealedAtSeconds: number };
+    const sealed = JSON.stringify({
+      ...contents,
+      refreshToken: 'of somebody else',
+      sealedAtSeconds: contents.sealedAtSeconds - 60,
+    });
+    await new Queue(queueUrl('sealed')).send([{ groupId: 'acme', body: { ...message, sealed } }]);
+    expect(await collect()).not.toBeNull();
+    expect(await refreshTokenOf(row.id)).toBe('canary-refresh-1');
+    expect(messages('sealed-dead')!.ready).toHaveLength(1);
+  }, 20_000);
 
   it.each(['string_data_right_truncation', 'raise_exception'])(
     'because Postgres refuses its values (%s) does not keep its neighbours back',
