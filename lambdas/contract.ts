@@ -138,7 +138,10 @@ export const metricNames = {
   sealed: 'ResultsSealed',
   /** Count of sealed results that a scan has stored. No dimension. */
   collected: 'SealedResultsStored',
-  /** Count of successes that neither Postgres nor the sealed result queue took before the function's deadline. No dimension. */
+  /**
+   * Count of successes that neither Postgres nor the sealed result queue took before the function's deadline, and of attempts
+   * that ended by an error that nobody foresaw. No dimension.
+   */
   lost: 'ResultsLost',
   /** Count of calls whose answer was lost, so that the provider may have spent the refresh token, by `provider`. */
   doubtfulCalls: 'DoubtfulCalls',

@@ -264,7 +264,7 @@ function definitions(
         'Functions cannot reach Postgres, or it refuses them: nothing is refreshed, and results wait sealed in their queue.',
       metric: own(metricNames.databaseUnreachable, Stats.SUM, scanPeriod),
       threshold: 0,
-      // A failover ends by itself within one; what it costs has an alarm of its own, "result lost".
+      // A failover ends by itself within one; the results that come meanwhile have alarms of their own.
       periods: 3,
       badPeriods: 2,
     },

@@ -11,8 +11,8 @@ export interface Collecting {
 
 /**
  * Takes the turn to collect sealed results, unless somebody has it. Whoever dies with results in hands leaves them
- * hidden in their queue until their visibility time-out, so the turn lasts that long: until then an empty queue
- * says nothing.
+ * hidden in their queue until their visibility time-out, so the turn lasts until they are visible again: before that an
+ * empty queue says nothing.
  */
 const statement = `
 UPDATE evergrant.installation

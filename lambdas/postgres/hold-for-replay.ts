@@ -5,9 +5,9 @@ const isOfTheAttempt = `id = $1 AND refresh_claim = $2 AND refresh_started_at IS
     AND encode(sha256(convert_to(${grantToken()}, 'UTF8')), 'hex') = $4`;
 
 /**
- * Holds a row whose sealed result cannot be stored as it is and goes to the dead letters: until that is replayed, no
- * attempt may use the token that the provider has taken back. Only for the attempt that the result came of, and while the row
- * has the token that it used: the hold is over when the user connects anew (`unfinished-attempt.ts`).
+ * Holds a row whose sealed result cannot be stored as it is, and goes to the dead letters unless that is mended before: until
+ * it is stored, no attempt may use the token that the provider has spent. Only for the attempt that the result came of, and
+ * while the row has the token that it used: the hold is over when the user connects anew (`unfinished-attempt.ts`).
  */
 const statement = `
 WITH target AS (

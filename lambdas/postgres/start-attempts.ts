@@ -33,10 +33,10 @@ export interface NamedClaim {
  * Consumes open claims and loads what the attempts need, in one statement: a duplicate of a message finds
  * nothing to start. Any message may start an open claim, so that a backlog of messages from earlier scans
  * still does its work. A claim that was scheduled is not open: only the message that names it starts it, so that no
- * other message, and no duplicate, moves the attempt forward; starting moves that claim on. But of a provider whose circuit is open only the probes start, and the claims of the others
- * lapse. The hold outlives the function's timeout: until then nobody else can start, whatever
- * becomes of this process. `SKIP LOCKED`: a row that somebody is changing right now waits for the next
- * scan, and cannot make the rows beside it wait.
+ * other message, and no duplicate, moves the attempt forward; starting moves that claim on. But of a provider whose
+ * circuit is open only the probes start, and the claims of the others lapse. The hold outlives the function's timeout:
+ * until then nobody else can start, whatever becomes of this process. `SKIP LOCKED`: a row that somebody is changing
+ * right now waits for the next scan, and cannot make the rows beside it wait.
  */
 const statement = `
 UPDATE integrations i

@@ -49,8 +49,9 @@ export interface StoredResult {
  * the refresh token that was used, the provider's answer is the only living grant and must be stored, even
  * when a later claim has been made meanwhile; that claim is closed, so that nobody sends the used token
  * again. One that did not rotate the token is worth that only if it lasts longer than what the row has: it may be the
- * copy of a result that a later one has followed. If the user connected anew, the row holds another token and the user wins; the hold of the attempt,
- * which is over, goes. A status that is not ours to change (disconnected by the user, or unknown to us) stays.
+ * copy of a result that a later one has followed. If the user connected anew, the row holds another token and the user
+ * wins; the hold of the attempt, which is over, goes. A status that is not ours to change (disconnected by the user, or
+ * unknown to us) stays.
  *
  * Whether the grant is the one that Evergrant disconnected is compared on the locked row, and the mark goes with
  * the same update: of two commits one counts it. A success after a disconnection, or with another grant than the

@@ -38,7 +38,7 @@ export type LapseDecision = Exclude<AttemptPurpose, 'renew'>;
 /** What a commit needs to know of a provider. */
 export type ProviderFacts = Pick<ProviderDefinition, 'displayName' | 'refreshTokenLifetime'>;
 
-/** The database did not take a result before the function's last moment. */
+/** What became of a result. `untaken`: Postgres refuses its values, or did not take it before the function's last moment. */
 export type Committed<Result> = Result | { readonly verdict: 'untaken'; readonly error: unknown };
 
 /** What became of a success. `sealed`: it waits in its queue; `lost`: neither that nor Postgres took it. */

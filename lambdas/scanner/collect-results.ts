@@ -19,7 +19,7 @@ export interface CollectParts {
   readonly settings: {
     /** How long received results are hidden from others. */
     readonly sealedResultVisibilitySeconds: number;
-    /** How long a dead letter is kept. */
+    /** How long a dead letter is kept, and its row is held. */
     readonly sealedResultRetentionSeconds: number;
     readonly lapseWarningSeconds: number;
     readonly eventRelayHoldSeconds: number;
@@ -225,7 +225,7 @@ class Collection {
     await this.#return([message.receiptHandle]);
   }
 
-  /** No attempt may use a token that the provider may have taken back: the row waits for the replay. */
+  /** No attempt may use a token that the provider may have spent: the row waits until its result is stored, or replayed. */
   async #hold({ integrationId, claim, grant }: SealedResultMessage): Promise<void> {
     const { database, settings } = this.#parts;
     const seconds = settings.sealedResultRetentionSeconds;
