@@ -123,14 +123,19 @@ async function tellByEmail(parts: NotifyParts, event: LoadedEvent): Promise<Noti
   }
   if (parts.remainingMs() < emailMs) return noTime;
   const copy = emailCopy(event.email_kind, told(settings, event, recipient?.name ?? null));
-  if (!(await claimEmail(database, event.id, settings.emailHoldSeconds))) {
-    return { done: false, reason: 'email_held_elsewhere' };
-  }
-  return settle(parts, event, await sender.send(address, renderEmail(copy, settings.productName), event.id));
+  const heldUntil = await claimEmail(database, event.id, settings.emailHoldSeconds);
+  if (heldUntil === null) return { done: false, reason: 'email_held_elsewhere' };
+  const sent = await sender.send(address, renderEmail(copy, settings.productName), event.id);
+  return settle(parts, event, heldUntil, sent);
 }
 
 /** Writes down what SES said, and says it. */
-async function settle(parts: NotifyParts, event: LoadedEvent, result: SendResult): Promise<Notified> {
+async function settle(
+  parts: NotifyParts,
+  event: LoadedEvent,
+  heldUntil: string,
+  result: SendResult,
+): Promise<Notified> {
   const { database, logger, metrics } = parts;
   const fields = fieldsOf(event);
   if (result.kind === 'sent') {
@@ -149,7 +154,7 @@ async function settle(parts: NotifyParts, event: LoadedEvent, result: SendResult
       return done;
     case 'not_sent':
       logger.error('email not sent', { ...fields, code: result.code });
-      await releaseEmail(database, event.id);
+      await releaseEmail(database, event.id, heldUntil);
       return { done: false, reason: 'email_not_sent' };
     case 'in_doubt':
       logger.error('email in doubt', { ...fields, code: result.code });

@@ -154,7 +154,7 @@ export const plannedStatements: Readonly<Record<string, (database: Database) => 
     }),
   'relay-events': (database) => relayEvents(database, { holdSeconds: 1, limit: 1 }),
   'release-claims': (database) => releaseClaims(database, [{ id, claim: '0' }]),
-  'release-email': (database) => releaseEmail(database, id),
+  'release-email': (database) => releaseEmail(database, id, 'infinity'),
   'reopen-claims': (database) => reopenClaims(database, [{ id, claim: '0' }]),
   'replace-grant': (database) =>
     replaceGrant(

@@ -21,7 +21,7 @@ const marks: readonly (readonly [kind: StatementKind, mark: RegExp])[] = [
   ],
   ['write-notification', /INSERT INTO notifications/],
   ['claim-email', /SET email_held_until = now\(\) \+/],
-  ['release-email', /SET email_held_until = now\(\) WHERE/],
+  ['release-email', /SET email_held_until = now\(\)\s+WHERE/],
   ['record-email', /SET email_outcome = /],
 ];
 

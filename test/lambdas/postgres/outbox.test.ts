@@ -100,9 +100,9 @@ describe('the age of what nobody has told', () => {
   it('leaves out whose email was tried and not sent, until it is', async () => {
     const { id } = await db.insertEvent({ created_at: ago(600), email_kind: 'reconnect' });
     expect(await oldest()).toBeGreaterThan(599);
-    await claimEmail(db.database, id, 25);
+    const until = await claimEmail(db.database, id, 25);
     expect(await oldest()).toBe(0);
-    await releaseEmail(db.database, id);
+    await releaseEmail(db.database, id, until!);
     expect(await oldest()).toBe(0);
     await claimEmail(db.database, id, 25);
     await recordEmail(db.database, id, { sent: true, outcome: 'message-1' });
@@ -124,27 +124,36 @@ describe('the right to send an email', () => {
     const { id } = await db.insertEvent({ email_kind: 'reconnect' });
     await claimEmail(db.database, id, 35);
     await db.sql(`UPDATE evergrant.threshold_events SET email_held_until = now() - interval '1 s'`);
-    expect(await claimEmail(db.database, id, 35)).toBe(true);
+    expect(await claimEmail(db.database, id, 35)).not.toBeNull();
   });
 
   it('comes back at once when SES refused the email', async () => {
     const { id } = await db.insertEvent({ email_kind: 'reconnect' });
-    await claimEmail(db.database, id, 35);
-    await releaseEmail(db.database, id);
-    expect(await claimEmail(db.database, id, 35)).toBe(true);
+    const until = await claimEmail(db.database, id, 35);
+    await releaseEmail(db.database, id, until!);
+    expect(await claimEmail(db.database, id, 35)).not.toBeNull();
+  });
+
+  it('is not taken from its holder by one who held it before', async () => {
+    const { id } = await db.insertEvent({ email_kind: 'reconnect' });
+    const before = await claimEmail(db.database, id, 35);
+    await db.sql(`UPDATE evergrant.threshold_events SET email_held_until = now() - interval '1 s'`);
+    expect(await claimEmail(db.database, id, 35)).not.toBeNull();
+    await releaseEmail(db.database, id, before!);
+    expect(await claimEmail(db.database, id, 35)).toBeNull();
   });
 
   it('is gone for good once the email was sent', async () => {
     const { id } = await db.insertEvent({ email_kind: 'reconnect' });
-    await claimEmail(db.database, id, 35);
+    const until = await claimEmail(db.database, id, 35);
     await recordEmail(db.database, id, { sent: true, outcome: 'message-1' });
-    await releaseEmail(db.database, id);
+    await releaseEmail(db.database, id, until!);
     await db.sql('UPDATE evergrant.threshold_events SET email_held_until = NULL');
-    expect(await claimEmail(db.database, id, 35)).toBe(false);
+    expect(await claimEmail(db.database, id, 35)).toBeNull();
   });
 
   it('does not exist for an event that is not there', async () => {
-    expect(await claimEmail(db.database, randomUUID(), 35)).toBe(false);
+    expect(await claimEmail(db.database, randomUUID(), 35)).toBeNull();
   });
 });
 
@@ -159,7 +168,7 @@ describe('writing down what became of an email', () => {
     expect(event.email_outcome).toBe(email.outcome);
     expect(event.email_sent_at !== null).toBe(email.sent);
     expect(event.handled_at).toBeNull();
-    expect(await claimEmail(db.database, id, 35)).toBe(false);
+    expect(await claimEmail(db.database, id, 35)).toBeNull();
   });
 
   it('happens once: what was said first stays', async () => {

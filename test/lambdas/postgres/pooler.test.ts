@@ -137,9 +137,9 @@ async function wholeWay(
   };
   expect(await writeNotification(database, notification)).toBe(true);
   await findRecipient(database, row.user_id!);
-  expect(await claimEmail(database, eventId, 35)).toBe(true);
-  await releaseEmail(database, eventId);
-  expect(await claimEmail(database, eventId, 35)).toBe(true);
+  const until = await claimEmail(database, eventId, 35);
+  await releaseEmail(database, eventId, until!);
+  expect(await claimEmail(database, eventId, 35)).not.toBeNull();
   await recordEmail(database, eventId, { sent: true, outcome: 'x' });
   await finishEvent(database, eventId);
   await claim();

@@ -65,7 +65,7 @@ describe('statements of the functions', () => {
     ['record-failures', (database: Database) => recordFailures(database, [], policy)],
     ['claim-email', (database: Database) => claimEmail(database, id, 1)],
     ['record-email', (database: Database) => recordEmail(database, id, { sent: true, outcome: 'x' })],
-    ['release-email', (database: Database) => releaseEmail(database, id)],
+    ['release-email', (database: Database) => releaseEmail(database, id, 'infinity')],
     [
       'write-notification',
       (database: Database) =>
