@@ -126,16 +126,22 @@ function queueOf(system: LocalSystem, id: string) {
  * wait for scans; but what one had in hands when it died comes back by its visibility time-out, which no clock of ours moves.
  */
 async function quiet({ system, queues, processes, signal }: SettleParts): Promise<string | null> {
-  const deadlineMs = performance.now() + quietTimeoutMs;
+  const beganAtMs = performance.now();
+  const deadlineMs = beganAtMs + quietTimeoutMs;
+  const sealed = sealedResults(system);
   const living = Object.entries(system.cloud.queues).filter(
     ([id, { deadLetterOf }]) => deadLetterOf === undefined && id !== system.queueIds.sealedResults,
   );
   for (let times = 0; times < 2; ) {
     signal.throwIfAborted();
     const counts = await Promise.all(living.map(([, { url }]) => queues.count(url)));
+    // The queue goes on counting as received what is visible again, until somebody receives.
+    const inHand =
+      performance.now() - beganAtMs > sealed.visibilityTimeoutMs
+        ? 0
+        : (await queues.count(sealed.url)).received;
     // What waits for its return is received and nobody's.
-    const { received } = await queues.count(sealedResults(system).url);
-    const waiting = counts.reduce((sum, { all }) => sum + all, received) - queues.returnDue().waiting;
+    const waiting = counts.reduce((sum, { all }) => sum + all, inHand) - queues.returnDue().waiting;
     const busy = processes.busy().length;
     times = waiting === 0 && busy === 0 ? times + 1 : 0;
     if (performance.now() > deadlineMs)

@@ -63,6 +63,7 @@ export interface LocalQueue {
   url: string;
   arn: string;
   name: string;
+  visibilityTimeoutMs: number;
   /** Logical id of the queue whose dead letters come here. */
   deadLetterOf?: string;
 }
@@ -275,9 +276,9 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       },
       functions: Object.fromEntries(stack.functions.map(({ id, name, arn }) => [id, { name, arn }])),
       queues: Object.fromEntries(
-        stack.queues.map(({ id, url, arn, name, deadLetterOf }) => [
+        stack.queues.map(({ id, url, arn, name, visibilityTimeoutMs, deadLetterOf }) => [
           id,
-          { url, arn, name, ...(deadLetterOf === undefined ? {} : { deadLetterOf }) },
+          { url, arn, name, visibilityTimeoutMs, ...(deadLetterOf === undefined ? {} : { deadLetterOf }) },
         ]),
       ),
       outputs: template.outputs,
