@@ -90,10 +90,10 @@ export function variablesOfAnyHost({
 }: Pick<ProviderDefinition, 'tokenEndpoint' | 'variables'>): readonly string[] {
   const host = /^https?:\/\/([^/\\?#]*)/.exec(tokenEndpoint)?.[1]?.replace(/:\d+$/, '') ?? '';
   return [...host.matchAll(/\{(\w+)\}/g)]
-    .filter(({ 1: name = '', index, 0: placeholder }) => {
+    .filter(({ 1: name = '', index, 0: expression }) => {
       const variable = variables[name];
       if (variable?.from !== 'integration') return false;
-      const behind = host.slice(index + placeholder.length);
+      const behind = host.slice(index + expression.length);
       // "{shop}.acme.com" and "{shop}-api.acme.com" are acme.com's; "{shop}acme.com" and "{shop}.com" are anybody's.
       if (/^[^.{}]*(?:\.[^.{}]+){2,}$/.test(behind)) return false;
       return strangers.some((stranger) => new RegExp(`^(?:${variable.pattern})$`, 'i').test(stranger));
