@@ -41,7 +41,7 @@ export type OpenedResult =
   /** `problem` is for operators, and says nothing of what is sealed. */
   | { readonly ok: false; readonly problem: string };
 
-/** Opens a message. `nowSeconds`: by the clock of the database. Throws when no key can be read. */
+/** Opens a message. `nowSeconds`: by the clock of the database. */
 export async function openResult(
   sealer: Sealer,
   { integrationId, claim, sealed }: SealedResultMessage,

@@ -1,8 +1,14 @@
 import { type OpenedToken, type SealedPlace, type Sealer, TokenSealer } from './sealing/token-sealer.ts';
 import { type SecretReader, SecretUnusable } from './secrets/secret-reader.ts';
 
+/** A sealer whose keys have to be read first. */
+export interface LoadedSealer extends Sealer {
+  /** Throws when there are no keys to work with. */
+  load(): Promise<unknown>;
+}
+
 /** The sealer with the keys of a secret. */
-export class SecretSealer implements Sealer {
+export class SecretSealer implements LoadedSealer {
   readonly #secrets: SecretReader;
   readonly #secretId: string;
   #latest: { readonly secret: string; readonly sealer: TokenSealer } | undefined;

@@ -28,6 +28,7 @@ import { parseSettings } from '../lib/settings.ts';
 import { timingOf } from '../lib/timing.ts';
 import { startSecrets } from './support/aws.ts';
 import { type TestDatabase, testDatabase } from './support/database.ts';
+import { loaded } from './support/loaded-sealer.ts';
 import { silentLogger } from './support/silent-logger.ts';
 import {
   granted,
@@ -142,7 +143,7 @@ async function scan(event: object = {}): Promise<Scanned> {
       refreshQueue,
       thresholdQueue: new Queue(queueUrl('threshold')),
       sealedResultQueue: new Queue(queueUrl('sealed')),
-      sealer,
+      sealer: loaded(sealer),
       settings: {
         refreshWindowSeconds: settings.refreshWindowSeconds,
         claimHoldSeconds: timing.claimHold,

@@ -20,6 +20,7 @@ import { parseScanRequest } from '../lambdas/scanner/request.ts';
 import { type ScanReport, scan } from '../lambdas/scanner/scan.ts';
 import { sealResult } from '../lambdas/sealed-result.ts';
 import { TokenSealer } from '../lambdas/sealing/token-sealer.ts';
+import { SecretSealer } from '../lambdas/secret-sealer.ts';
 import { ProviderClients } from '../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../lambdas/secrets/secret-reader.ts';
 import { Queue } from '../lambdas/sqs/queue.ts';
@@ -29,6 +30,7 @@ import { timingOf } from '../lib/timing.ts';
 import { createSqsCaller } from '../local/cloud/sqs-client.ts';
 import { startSecrets } from './support/aws.ts';
 import { type IntegrationOverrides, type TestDatabase, testDatabase } from './support/database.ts';
+import { loaded } from './support/loaded-sealer.ts';
 import { startProxy, type TcpProxy, through } from './support/proxy.ts';
 import { silentLogger } from './support/silent-logger.ts';
 import { granted, startTokenEndpoint, type TokenEndpoint } from './support/token-endpoint.ts';
@@ -159,7 +161,7 @@ function untilAfterTheAnswer(ms: number, onAnswer: () => void) {
 
 const scanParts = (database: Database = db.database) => ({
   database,
-  sealer,
+  sealer: loaded(sealer),
   sealedResultQueue: new Queue(queueUrl('sealed')),
   refreshQueue: new Queue(queueUrl('refresh')),
   thresholdQueue: new Queue(queueUrl('threshold')),
@@ -522,6 +524,24 @@ describe('collecting', () => {
     expect(messages('sealed-dead')!.ready).toHaveLength(0);
   }, 20_000);
 
+  it('begins with the keys: while they cannot be read, results use up no receives and keep their rows waiting', async () => {
+    const row = await sealedAway();
+    await endHolds();
+    const queue = new Queue(queueUrl('sealed'));
+    const receive = vi.spyOn(queue, 'receive');
+    // Keys that this process has never read, of a secret that is not there and of one that is no secret of keys.
+    for (const secretId of ['no-token-key', 'providers/acme']) {
+      const keyless = new SecretSealer(new SecretReader(), secretId);
+      const parts = { ...scanParts(), sealer: keyless, sealedResultQueue: queue };
+      for (let i = 0; i < maxReceiveCount + 1; i += 1) {
+        expect(await scan(parts, parseScanRequest({}))).toMatchObject({ claimed: 0 });
+      }
+    }
+    expect(receive).not.toHaveBeenCalled();
+    expect(await scanNow()).toMatchObject({ claimed: 0 });
+    expect(await refreshTokenOf(row.id)).toBe('canary-refresh-1');
+  }, 20_000);
+
   it('says nothing of what may be hidden: an answer of SQS that was lost, a call that failed', async () => {
     await sealedAway();
     const queue = new Queue(queueUrl('sealed'));
@@ -544,7 +564,7 @@ describe('collecting', () => {
     );
     const queue = new Queue(queueUrl('sealed'));
     vi.spyOn(queue, 'returnNow').mockResolvedValue(false);
-    expect(await collect({ sealer: otherKey, sealedResultQueue: queue })).toBeNull();
+    expect(await collect({ sealer: loaded(otherKey), sealedResultQueue: queue })).toBeNull();
     expect(await collect()).toBeNull();
   });
 
@@ -764,7 +784,7 @@ describe('a sealed result that cannot be used', () => {
     const logger = silentLogger();
     const error = vi.spyOn(logger, 'error');
     // It is no reason to wait: the others are accounted for.
-    expect(await collect({ sealer: otherKey, logger })).not.toBeNull();
+    expect(await collect({ sealer: loaded(otherKey), logger })).not.toBeNull();
     expect(messages('sealed-dead')!.ready).toHaveLength(1);
     expect(error.mock.calls[0]?.[1]).toMatchObject({
       integrationId: row.id,
@@ -793,7 +813,7 @@ describe('a sealed result that cannot be used', () => {
     const otherKey = await TokenSealer.fromSecret(
       JSON.stringify({ current: randomBytes(32).toString('hex') }),
     );
-    expect(await collect({ sealer: otherKey })).not.toBeNull();
+    expect(await collect({ sealer: loaded(otherKey) })).not.toBeNull();
     expect(await scanNow()).toMatchObject({ claimed: 0 });
     // As a product does it, which knows nothing of holds.
     await db.sql(`UPDATE integrations SET refresh_token = 'reconnected' WHERE id = $1`, [row.id]);
@@ -813,9 +833,9 @@ describe('a sealed result that cannot be used', () => {
       JSON.stringify({ current: randomBytes(32).toString('hex') }),
     );
     const { refresh_held_until: held } = await db.integration(row.id);
-    expect(await collect({ sealer: otherKey })).not.toBeNull();
+    expect(await collect({ sealer: loaded(otherKey) })).not.toBeNull();
     expect((await db.integration(row.id)).refresh_held_until).toEqual(held);
-    expect(await scan({ ...scanParts(), sealer: otherKey }, parseScanRequest({}))).toMatchObject({
+    expect(await scan({ ...scanParts(), sealer: loaded(otherKey) }, parseScanRequest({}))).toMatchObject({
       claimed: 1,
     });
   });
@@ -830,7 +850,7 @@ describe('a sealed result that cannot be used', () => {
       JSON.stringify({ current: randomBytes(32).toString('hex') }),
     );
     const { refresh_held_until: held } = await db.integration(row.id);
-    expect(await collect({ sealer: otherKey })).not.toBeNull();
+    expect(await collect({ sealer: loaded(otherKey) })).not.toBeNull();
     expect((await db.integration(row.id)).refresh_held_until).toEqual(held);
   });
 
@@ -842,7 +862,7 @@ describe('a sealed result that cannot be used', () => {
     );
     await db.inTransaction(async (product) => {
       await product.query('SELECT FROM integrations WHERE id = $1 FOR UPDATE', [row.id]);
-      expect(await collect({ sealer: otherKey })).toBeNull();
+      expect(await collect({ sealer: loaded(otherKey) })).toBeNull();
     });
   });
 

@@ -271,14 +271,14 @@ function billedMsOf(
   const { scanner, refresher, notifier, call } = measured;
   const cpu = (cpuMs: number, stage: Stage) => lambdaCpuMs(cpuMs, stack.memoryMb[stage], assumed);
   const thousands = perScan / 1000;
-  // The claims of the next thousand go on while the messages of the last are sent, and while the sealed result queue is
-  // asked: the slowest counts.
+  // The claims of the next thousand go on while the messages of the last are sent: the slower counts.
   const sendMs = 1000 * measured.sqs.sends * (assumed.sqsMs / parallelSends);
   const scanMs =
     assumed.secretMs +
     measured.database.statementsPerIdleScan * assumed.statementMs +
     cpu(scanner.cpuMs.base, 'scanner') +
-    Math.max(assumed.emptyReceiveMs, thousands * Math.max(sendMs, cpu(scanner.cpuMs.perUnit, 'scanner')));
+    assumed.emptyReceiveMs +
+    thousands * Math.max(sendMs, cpu(scanner.cpuMs.perUnit, 'scanner'));
 
   const cpuOfBatch = (messages: number) =>
     cpu(at(refresher.cpuMs, messages) + messages * assumed.newConnectionShare * call.tlsCpuMs, 'refresher');

@@ -24,7 +24,7 @@ const statement = `
 WITH due AS (
   SELECT id ${dueRows}
     AND expires_at >= $4
-    AND ${isAccountedFor('$8')} AND ($9::boolean IS NOT TRUE OR refresh_started_at IS NOT NULL)
+    AND ${isAccountedFor('$8')}
     AND ($7::boolean IS NOT TRUE OR last_refresh_attempt IS NULL OR last_refresh_attempt <= last_refresh_success)
   ORDER BY expires_at
   LIMIT $5
@@ -55,8 +55,6 @@ export function claimDue(
     readonly healthyOnly?: boolean;
     /** See `isAccountedFor`. */
     readonly collectedAt: string | null;
-    /** Leaves out rows all of whose attempts have a known end. */
-    readonly unfinishedOnly?: boolean;
   },
 ): Promise<ClaimedIntegration[]> {
   return database.query<ClaimedIntegration>(statement, [
@@ -68,6 +66,5 @@ export function claimDue(
     chunk.holdSeconds,
     chunk.healthyOnly ?? false,
     chunk.collectedAt,
-    chunk.unfinishedOnly ?? false,
   ]);
 }

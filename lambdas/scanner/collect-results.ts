@@ -9,13 +9,13 @@ import { endCollecting } from '../postgres/end-collecting.ts';
 import { holdForReplay } from '../postgres/hold-for-replay.ts';
 import { type RefreshedResult, type StoredResult, storeRefreshed } from '../postgres/store-refreshed.ts';
 import { openResult } from '../sealed-result.ts';
-import type { Sealer } from '../sealing/token-sealer.ts';
+import type { LoadedSealer } from '../secret-sealer.ts';
 import type { Queue, ReceivedMessage } from '../sqs/queue.ts';
 
 export interface CollectParts {
   readonly database: Database;
   readonly sealedResultQueue: Queue;
-  readonly sealer: Sealer;
+  readonly sealer: LoadedSealer;
   readonly settings: {
     /** How long received results are hidden from others. */
     readonly sealedResultVisibilitySeconds: number;
@@ -47,11 +47,13 @@ const marginSeconds = 20;
  * result of an attempt whose hold had ended by then can still be on its way: such attempts have no result, and their rows
  * may be claimed. `null`: that is not known, as somebody else collects, Postgres or SQS failed, or a row is locked.
  *
- * Nobody receives before Postgres has answered, so an outage uses up no receives, however long it lasts. Never throws.
+ * Nobody receives before Postgres has answered and the keys are there, so an outage of either uses up no receives, however
+ * long it lasts. Never throws.
  */
 export async function collectResults(parts: CollectParts): Promise<string | null> {
-  const { database, logger, settings } = parts;
+  const { database, sealer, logger, settings } = parts;
   try {
+    await sealer.load();
     const visibility = settings.sealedResultVisibilitySeconds;
     // It receives for as long as what it receives stays hidden, at most: all is visible again when its turn is over.
     const beganAtMs = performance.now();

@@ -24,14 +24,13 @@ import { putBackEvents } from '../postgres/put-back-events.ts';
 import { recordScan } from '../postgres/record-scan.ts';
 import { type RelayedEvent, relayEvents } from '../postgres/relay-events.ts';
 import { releaseClaims } from '../postgres/release-claims.ts';
-import type { Sealer } from '../sealing/token-sealer.ts';
+import type { LoadedSealer } from '../secret-sealer.ts';
 import type { Queue } from '../sqs/queue.ts';
 import { claimLapses } from './claim-lapses.ts';
 import { collectResults } from './collect-results.ts';
 import {
   apartFrom,
   type ClaimedRow,
-  type ClaimRun,
   claimRuns,
   type ProviderGuards,
   probe,
@@ -47,7 +46,7 @@ export interface ScanParts {
   readonly thresholdQueue: Queue;
   readonly sealedResultQueue: Queue;
   /** Opens sealed results. */
-  readonly sealer: Sealer;
+  readonly sealer: LoadedSealer;
   readonly settings: {
     readonly refreshWindowSeconds: number;
     readonly claimHoldSeconds: number;
@@ -215,10 +214,12 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
     // Awaited above or below; until then its failure must not count as unhandled.
     sending.catch(() => undefined);
   };
-  const claimedIn = new Map<ClaimRun, number>();
-  const claimAll = async (collectedAt: string | null): Promise<void> => {
+  // First, as nobody else has these tokens, and by itself, as a claim may keep the connection for long.
+  const collectedAt = await collect(parts);
+  try {
+    if (mayClaim()) await handOn(await probe(parts, guards, request, collectedAt));
     for (const run of runs) {
-      let claimedInRun = claimedIn.get(run) ?? 0;
+      let claimedInRun = 0;
       for (const healthyOnly of run.healthyFirst ? [true, false] : [false]) {
         let after: Date | null = null;
         exhausted = false;
@@ -234,7 +235,6 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
             after,
             limit: wanted,
             collectedAt,
-            unfinishedOnly: collectedAt !== null,
           });
           exhausted = chunk.length < wanted;
           after = chunk.at(-1)?.expires_at ?? after;
@@ -242,24 +242,12 @@ async function claimAndEnqueue(parts: ScanParts, request: ScanRequest): Promise<
           oldestExpiredSeconds = Math.max(oldestExpiredSeconds, -(oldest?.expires_in_seconds ?? 0));
           const before = claimedInRun;
           claimedInRun += chunk.length;
-          claimedIn.set(run, claimedInRun);
           await handOn(chunk, run.delaySeconds && ((index) => run.delaySeconds?.(before + index) ?? 0));
         }
       }
     }
-  };
-  const collecting = collect(parts);
-  let collectedAt: string | null = null;
-  try {
-    // What is accounted for waits neither for the sealed results nor for their queue.
-    await claimAll(null);
-    collectedAt = await collecting;
-    const wanted = { provider, limit: limit === null ? null : Math.max(0, limit - totals.claimed) };
-    if (mayClaim()) await handOn(await probe(parts, guards, wanted, collectedAt));
-    if (collectedAt !== null) await claimAll(collectedAt);
   } finally {
     // Also when a claim failed: what is claimed is sent now, not when the frozen function thaws.
-    await Promise.allSettled([sending, collecting]);
     await sending;
   }
   const lapses = await claimLapses(

@@ -6,6 +6,7 @@ import { scan } from '../../../lambdas/scanner/scan.ts';
 import { TokenSealer } from '../../../lambdas/sealing/token-sealer.ts';
 import { Queue } from '../../../lambdas/sqs/queue.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { loaded } from '../../support/loaded-sealer.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 let db: TestDatabase;
@@ -57,7 +58,7 @@ function scanWith(database: Database, remainingMs: () => number) {
       refreshQueue: queue,
       thresholdQueue: queue,
       sealedResultQueue: queue,
-      sealer,
+      sealer: loaded(sealer),
       settings: {
         refreshWindowSeconds: 600,
         claimHoldSeconds: 270,
