@@ -61,15 +61,10 @@ SELECT (SELECT count(*)::int FROM rows) AS stale, (SELECT count(*)::int FROM eve
 export async function settle(parts: SettleParts): Promise<string[]> {
   const { system, database, signal } = parts;
   const scanner = system.functionId('scanner');
-  for (const [id, { url, deadLetterOf }] of Object.entries(system.cloud.queues)) {
-    if (deadLetterOf === undefined) continue;
-    const replayed = await parts.queues.redrive(url);
-    parts.onReplayed(replayed);
-    if (replayed > 0) parts.onProgress(`replaying ${replayed} messages of ${id}`);
-  }
   for (let round = 1; round <= mostRounds; round += 1) {
     signal.throwIfAborted();
     parts.queues.returnDue();
+    await replayDeadLetters(parts);
     const scan = await system.cloud.invoke(scanner, {});
     if (!scan.ok) parts.onProgress(`a scan failed while settling: ${scan.errorMessage}`);
     const left = await quiet(parts);
@@ -79,7 +74,11 @@ export async function settle(parts: SettleParts): Promise<string[]> {
     const { stale, events, circuits, held } = waiting;
     const messages = parts.queues.returnDue();
     const sealed = await parts.queues.count(sealedResults(system).url);
-    if (stale + events + circuits + messages.waiting + sealed.all === 0 && held.length === 0) return [];
+    if (stale + events + circuits + messages.waiting + sealed.all === 0 && held.length === 0) {
+      // What has used up its receives while things broke may become a dead letter when it comes back now.
+      if ((await countDeadLetters(parts)) === 0) return [];
+      continue;
+    }
     parts.onProgress(
       `settling, round ${round}: ${stale} to refresh, ${events} events, ${circuits} open circuits, ${messages.waiting} messages to come back, ${sealed.all} sealed results`,
     );
@@ -96,6 +95,24 @@ export async function settle(parts: SettleParts): Promise<string[]> {
     await pass(parts, Math.min(longestStepSeconds, (nextInSeconds ?? 0) + atOnceSeconds));
   }
   return [`something after ${mostRounds} scans`];
+}
+
+function deadLetterQueues(system: LocalSystem) {
+  return Object.entries(system.cloud.queues).filter(([, { deadLetterOf }]) => deadLetterOf !== undefined);
+}
+
+/** As an operator does once the causes are mended. */
+async function replayDeadLetters({ system, queues, onReplayed, onProgress }: SettleParts): Promise<void> {
+  for (const [id, { url }] of deadLetterQueues(system)) {
+    const replayed = await queues.redrive(url);
+    onReplayed(replayed);
+    if (replayed > 0) onProgress(`replaying ${replayed} messages of ${id}`);
+  }
+}
+
+async function countDeadLetters({ system, queues }: SettleParts): Promise<number> {
+  const counts = await Promise.all(deadLetterQueues(system).map(([, { url }]) => queues.count(url)));
+  return counts.reduce((sum, { all }) => sum + all, 0);
 }
 
 function soonest(a: number | null, b: number | null): number | null {
