@@ -37,6 +37,8 @@ export interface SystemOptions {
   readonly clients?: Readonly<Record<string, object>>;
   /** `null`: only who asks for a scan gets one. */
   readonly scanIntervalMs: number | null;
+  /** Whether the queues feed their functions; true by default. */
+  readonly polling?: boolean;
   /** Milliseconds of the time that alarms live in; by default in step with the scans. */
   readonly alarmClock?: () => number;
   /** Milliseconds by which the wall clock of a function's process is ahead, asked whenever one starts; right by default. */
@@ -140,6 +142,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
       },
       databases: { upstreamUrl: databaseUrl },
       scanIntervalMs: options.scanIntervalMs,
+      ...(options.polling !== undefined && { polling: options.polling }),
       ...(options.alarmClock && { alarmClock: options.alarmClock }),
       ...(options.clockOffsetMs && { clockOffsetMs: options.clockOffsetMs }),
       logFile,

@@ -49,6 +49,8 @@ export interface LocalCloudOptions {
    */
   clockOffsetMs?: () => number;
   onEvent?: (event: CloudEvent) => void;
+  /** Whether the queues feed their functions; true by default. */
+  polling?: boolean;
   /** Called with the name and the new value of a secret that a caller of the API has changed. */
   onSecret?: ((name: string, value: string) => void) | undefined;
   /** What goes wrong between the functions, Lambda's pollers and SQS. */
@@ -235,7 +237,7 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     };
 
     await runTriggers(stack, functions, onEvent);
-    for (const spec of stack.eventSources) {
+    for (const spec of options.polling === false ? [] : stack.eventSources) {
       const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
       const call = queues.callAs(spec.functionId);
       const source = startEventSource({ spec, queue, call, functions, onEvent });

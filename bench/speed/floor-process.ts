@@ -1,0 +1,84 @@
+import pg from 'pg';
+import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
+
+export interface FloorOrder {
+  readonly databaseUrl: string;
+  readonly tokenKeySecret: string;
+  readonly tokenEndpoint: string;
+  readonly batchSize: number;
+  readonly ids: readonly string[];
+}
+
+/** Milliseconds for all of the order's integrations. */
+export interface FloorReport {
+  readonly cpuMs: number;
+  readonly durationMs: number;
+}
+
+/**
+ * The floor: refreshes and nothing else. One statement loads the tokens of a batch, all calls run at once, one statement
+ * stores what came. No claims, no fencing, no outbox, no logs: it loses grants, and nothing that keeps them can beat it.
+ */
+async function refresh(order: FloorOrder, database: pg.Client, sealer: TokenSealer): Promise<void> {
+  const { ids, batchSize, tokenEndpoint } = order;
+  const authorization = `Basic ${btoa('acme-flows:acme-flows-secret')}`;
+  for (let from = 0; from < ids.length; from += batchSize) {
+    const { rows } = await database.query<{ id: string; refresh_token: string }>({
+      name: 'load',
+      text: 'SELECT id, refresh_token FROM integrations WHERE id = ANY($1::uuid[])',
+      values: [ids.slice(from, from + batchSize)],
+    });
+    const refreshed = await Promise.all(
+      rows.map(async ({ id: integrationId, refresh_token }) => {
+        const opened = await sealer.open(refresh_token, { integrationId, column: 'refresh_token' });
+        if (!opened.ok) throw new Error(`the token of ${integrationId} does not open`);
+        const response = await fetch(tokenEndpoint, {
+          method: 'POST',
+          headers: { authorization },
+          body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: opened.token }),
+        });
+        const answer = (await response.json()) as {
+          access_token: string;
+          refresh_token: string;
+          expires_in: number;
+        };
+        return {
+          id: integrationId,
+          access: await sealer.seal(answer.access_token, { integrationId, column: 'access_token' }),
+          refresh: await sealer.seal(answer.refresh_token, { integrationId, column: 'refresh_token' }),
+          expiresIn: answer.expires_in,
+        };
+      }),
+    );
+    await database.query({
+      name: 'store',
+      text: `UPDATE integrations i
+             SET access_token = r.access, refresh_token = r.refresh, expires_at = now() + make_interval(secs => r.expires_in)
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) AS r (id, access, refresh, expires_in)
+             WHERE i.id = r.id`,
+      values: [
+        refreshed.map(({ id }) => id),
+        refreshed.map(({ access }) => access),
+        refreshed.map(({ refresh: token }) => token),
+        refreshed.map(({ expiresIn }) => expiresIn),
+      ],
+    });
+  }
+}
+
+process.once('message', async (order: FloorOrder) => {
+  const database = new pg.Client({ connectionString: order.databaseUrl });
+  await database.connect();
+  const sealer = await TokenSealer.fromSecret(order.tokenKeySecret);
+  process.on('message', async () => {
+    const beganAtMs = performance.now();
+    const before = process.cpuUsage();
+    await refresh(order, database, sealer);
+    const { user, system } = process.cpuUsage(before);
+    process.send?.({
+      cpuMs: (user + system) / 1000,
+      durationMs: performance.now() - beganAtMs,
+    } satisfies FloorReport);
+  });
+  process.on('disconnect', () => process.exit());
+});
