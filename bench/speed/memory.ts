@@ -6,7 +6,7 @@ import { refreshAll } from './refresh-throughput.ts';
 export const refresherMemory: Measure = {
   name: 'memory',
   key: 'peakMb',
-  what: 'memory of a refresher at its peak over 100 000 refreshes, as the kernel counts it (VmHWM)',
+  what: 'memory of a refresher at its peak over ten rounds of refreshes, as the kernel counts it (VmHWM)',
   unit: 'MB',
   goal: { atMost: 160 },
   async run({ quick, rig: started, onProgress }) {

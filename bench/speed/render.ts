@@ -75,7 +75,7 @@ export function tableOf(machine: Machine, taken: readonly Taken[], { width, styl
   );
   const details = taken.flatMap(({ measure: { key, what }, outcome: { facts } }) => [
     '',
-    `${styled('bold', key)}: ${what}`,
+    ...broken(`${key}: ${what}`, width, 0).map((line) => line.replace(key, styled('bold', key))),
     ...wrapped(factsOf(facts), width).map((line) => styled('dim', line)),
   ]);
   const { cpu, cores, node, date } = machine;
@@ -104,12 +104,9 @@ function rounded(value: number): string {
   return digits.toLocaleString('en-US', { maximumFractionDigits: 6 });
 }
 
-/** Each fact in words; facts within facts follow the name that they are of. */
-function factsOf(facts: Readonly<Record<string, unknown>>, of = ''): string[] {
-  return Object.entries(facts).flatMap(([name, value]) => {
-    const words = of + wordsOf(name);
-    return isRecord(value) ? factsOf(value, `${words}, `) : [`${words}: ${textOf(value)}`];
-  });
+/** Each fact in words. */
+function factsOf(facts: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(facts).map(([name, value]) => `${wordsOf(name)}: ${textOf(value)}`);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -118,7 +115,11 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return value.map(textOf).join(' · ');
-  if (isRecord(value)) return `(${factsOf(value).join(', ')})`;
+  if (isRecord(value)) {
+    return Object.entries(value)
+      .map(([name, of]) => `${wordsOf(name)} ${isRecord(of) ? `(${textOf(of)})` : textOf(of)}`)
+      .join(', ');
+  }
   return typeof value === 'number' ? rounded(value) : String(value ?? '—');
 }
 
@@ -127,7 +128,7 @@ const abbreviations: Readonly<Record<string, string>> = { cpu: 'CPU', mb: 'MB', 
 /** `batchCpuMs` as people read it: `batch CPU ms`. */
 function wordsOf(name: string): string {
   return name
-    .replaceAll(/(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z])/g, ' ')
+    .replaceAll(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Za-z]{2})(?=[0-9])/g, ' ')
     .split(' ')
     .map((word) => abbreviations[word.toLowerCase()] ?? word.toLowerCase())
     .join(' ');
@@ -145,13 +146,14 @@ function wrapped(facts: readonly string[], width: number): string[] {
   return lines;
 }
 
-function broken(text: string, width: number): string[] {
+/** Its first line is indented so far, the others two characters more. */
+function broken(text: string, width: number, indent = 2): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const line = lines.at(-1);
-    if (line === undefined) lines.push(`  ${word}`);
+    if (line === undefined) lines.push(`${' '.repeat(indent)}${word}`);
     else if (line.length + 1 + word.length <= width) lines.splice(-1, 1, `${line} ${word}`);
-    else lines.push(`    ${word}`);
+    else lines.push(`${' '.repeat(indent + 2)}${word}`);
   }
   return lines;
 }

@@ -186,7 +186,7 @@ costKey     0.694 $
 
 refreshKey: what refresh says
   refreshes per CPU second: 1,214 · 1,294;
-  provider, answering in 150 ms, batch ms: 211
+  provider: answering in 150 ms (batch ms 211)
 
 memoryKey: what memory says
 
