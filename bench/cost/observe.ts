@@ -55,13 +55,20 @@ export interface PostgresTraffic {
   readonly statements: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
+  /** The most clients that were connected at once so far. */
+  readonly mostConnections: number;
   stop(): Promise<void>;
 }
 
 export async function watchPostgresTraffic(targetPort: number): Promise<PostgresTraffic> {
   const sockets = new Set<net.Socket>();
-  const counted = { statements: 0, sentBytes: 0, receivedBytes: 0 };
+  const counted = { statements: 0, sentBytes: 0, receivedBytes: 0, connections: 0, mostConnections: 0 };
   const server = net.createServer({ noDelay: true }, (client) => {
+    counted.connections += 1;
+    counted.mostConnections = Math.max(counted.mostConnections, counted.connections);
+    client.once('close', () => {
+      counted.connections -= 1;
+    });
     const upstream = net.connect({ port: targetPort, host: '127.0.0.1', noDelay: true });
     const count = countStatements(() => {
       counted.statements += 1;
@@ -98,6 +105,9 @@ export async function watchPostgresTraffic(targetPort: number): Promise<Postgres
     },
     get receivedBytes() {
       return counted.receivedBytes;
+    },
+    get mostConnections() {
+      return counted.mostConnections;
     },
     stop: () =>
       new Promise((resolve) => {

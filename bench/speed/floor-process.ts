@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
+import { serveOrders } from './peer.ts';
 
 export interface FloorOrder {
   readonly databaseUrl: string;
@@ -7,12 +8,6 @@ export interface FloorOrder {
   readonly tokenEndpoint: string;
   readonly batchSize: number;
   readonly ids: readonly string[];
-}
-
-/** Milliseconds for all of the order's integrations. */
-export interface FloorReport {
-  readonly cpuMs: number;
-  readonly durationMs: number;
 }
 
 /**
@@ -66,19 +61,9 @@ async function refresh(order: FloorOrder, database: pg.Client, sealer: TokenSeal
   }
 }
 
-process.once('message', async (order: FloorOrder) => {
+serveOrders<FloorOrder>(async (order) => {
   const database = new pg.Client({ connectionString: order.databaseUrl });
   await database.connect();
   const sealer = await TokenSealer.fromSecret(order.tokenKeySecret);
-  process.on('message', async () => {
-    const beganAtMs = performance.now();
-    const before = process.cpuUsage();
-    await refresh(order, database, sealer);
-    const { user, system } = process.cpuUsage(before);
-    process.send?.({
-      cpuMs: (user + system) / 1000,
-      durationMs: performance.now() - beganAtMs,
-    } satisfies FloorReport);
-  });
-  process.on('disconnect', () => process.exit());
+  return () => refresh(order, database, sealer);
 });

@@ -1,5 +1,18 @@
+import { refreshCost } from './cost.ts';
+import { refreshLatency } from './latency.ts';
 import type { Measure } from './measure.ts';
+import { refresherMemory } from './memory.ts';
 import { refreshThroughput } from './refresh-throughput.ts';
+import { mostConnections, statementsPerRefresh } from './statements.ts';
+import { slowProviderTail } from './tail.ts';
 
 /** In the order in which they are taken. */
-export const measures: readonly Measure[] = [refreshThroughput];
+export const measures: readonly Measure[] = [
+  refreshThroughput,
+  refreshLatency,
+  statementsPerRefresh,
+  mostConnections,
+  refresherMemory,
+  slowProviderTail,
+  refreshCost,
+];

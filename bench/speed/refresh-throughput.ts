@@ -1,11 +1,10 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import type { FloorOrder, FloorReport } from './floor-process.ts';
+import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
+import { startPeer } from './peer.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
-const batchSize = 100;
+/** Messages in a full batch. */
+export const batchSize = 100;
 
 export const refreshThroughput: Measure = {
   name: 'refresh',
@@ -25,7 +24,7 @@ export const refreshThroughput: Measure = {
       batchSize,
       ids,
     };
-    const floor = await startFloor(order);
+    const floor = startPeer('floor-process.ts', order);
     try {
       onProgress('warming up');
       await floor.run();
@@ -70,18 +69,4 @@ export async function refreshAll(
     total.durationMs += durationMs;
   }
   return total;
-}
-
-async function startFloor(order: FloorOrder) {
-  const child = fork(path.join(import.meta.dirname, 'floor-process.ts'));
-  child.send(order);
-  return {
-    async run(): Promise<FloorReport> {
-      const report = once(child, 'message');
-      child.send('run');
-      const [ended] = (await report) as [FloorReport];
-      return ended;
-    },
-    stop: () => child.disconnect(),
-  };
 }

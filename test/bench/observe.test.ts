@@ -65,6 +65,26 @@ describe('statements on the wire', () => {
     expect(traffic.receivedBytes).toBeGreaterThan(10_000);
   });
 
+  it('come over so many connections at once, at most', async () => {
+    const target = new URL(inject('postgresUrl'));
+    const traffic = await watchPostgresTraffic(Number(target.port));
+    resources.push(() => traffic.stop());
+    target.port = String(traffic.port);
+    const connect = async () => {
+      const client = new pg.Client({ connectionString: target.href });
+      await client.connect();
+      return client;
+    };
+    expect(traffic.mostConnections).toBe(0);
+    for (let count = 0; count < 3; count += 1) await (await connect()).end();
+    // The proxy hears of an end a moment later.
+    expect(traffic.mostConnections).toBeLessThanOrEqual(2);
+    const several = await Promise.all([connect(), connect(), connect()]);
+    for (const client of several) await client.end();
+    expect(traffic.mostConnections).toBeGreaterThanOrEqual(3);
+    expect(traffic.mostConnections).toBeLessThanOrEqual(4);
+  });
+
   it('are found however the bytes are cut', () => {
     const message = (type: string, body: string) => {
       const length = Buffer.alloc(4);

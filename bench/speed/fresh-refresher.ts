@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Rig } from './rig.ts';
+
+/** Ends the refresher's processes: the next invocation starts a new one, which reads its secrets and connects anew. */
+export async function endRefreshers({ system: { cloud, functionId } }: Rig): Promise<void> {
+  const refresher = functionId('refresher');
+  cloud.kill(refresher);
+  while (cloud.pids(refresher).length > 0) await sleep(10);
+}
+
+/** The one process that refreshes, while nobody invokes two at once. */
+export function refresherPid({ system: { cloud, functionId } }: Rig): number {
+  const [pid, ...others] = cloud.pids(functionId('refresher'));
+  if (pid === undefined || others.length > 0) throw new Error(`there are ${others.length + 1} refreshers`);
+  return pid;
+}
