@@ -1,3 +1,4 @@
+import http from 'node:http';
 import pg from 'pg';
 import { TokenSealer } from '../../lambdas/sealing/token-sealer.ts';
 import { serveOrders } from './peer.ts';
@@ -8,6 +9,21 @@ export interface FloorOrder {
   readonly tokenEndpoint: string;
   readonly batchSize: number;
   readonly ids: readonly string[];
+}
+
+const agent = new http.Agent({ keepAlive: true });
+
+function post(url: string, authorization: string, body: string): Promise<string> {
+  const headers = { authorization, 'content-type': 'application/x-www-form-urlencoded' };
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, { method: 'POST', headers, agent }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
 }
 
 /**
@@ -27,12 +43,8 @@ async function refresh(order: FloorOrder, database: pg.Client, sealer: TokenSeal
       rows.map(async ({ id: integrationId, refresh_token }) => {
         const opened = await sealer.open(refresh_token, { integrationId, column: 'refresh_token' });
         if (!opened.ok) throw new Error(`the token of ${integrationId} does not open`);
-        const response = await fetch(tokenEndpoint, {
-          method: 'POST',
-          headers: { authorization },
-          body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: opened.token }),
-        });
-        const answer = (await response.json()) as {
+        const parameters = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: opened.token });
+        const answer = JSON.parse(await post(tokenEndpoint, authorization, parameters.toString())) as {
           access_token: string;
           refresh_token: string;
           expires_in: number;

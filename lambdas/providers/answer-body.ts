@@ -1,3 +1,9 @@
+/** The headers of an answer, as far as a verdict needs them. */
+export interface AnswerHeaders {
+  /** Its values with commas between, whatever the case of the name; `null`: there is none. */
+  get(name: string): string | null;
+}
+
 /** The body of an answer, as far as it is an object. */
 export type AnswerBody = Readonly<Record<string, unknown>>;
 

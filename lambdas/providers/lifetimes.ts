@@ -1,4 +1,4 @@
-import { type AnswerBody, isObject, numberIn } from './answer-body.ts';
+import { type AnswerBody, type AnswerHeaders, isObject, numberIn } from './answer-body.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 /** A lifetime counted from the answer, and what was odd about how it was said. */
@@ -32,7 +32,7 @@ const lastMomentSeconds = 1e11;
 export function accessTokenLifetime(
   definition: ProviderDefinition,
   tokens: AnswerBody,
-  headers: Headers,
+  headers: AnswerHeaders,
 ): Lifetime<number> {
   const remarks: string[] = [];
   const answered = answeredAt(tokens, headers);
@@ -52,7 +52,7 @@ export function accessTokenLifetime(
 }
 
 /** How long the refresh token of an answer lives; `null`: not said. */
-export function refreshTokenLifetime(tokens: AnswerBody, headers: Headers): Lifetime<number | null> {
+export function refreshTokenLifetime(tokens: AnswerBody, headers: AnswerHeaders): Lifetime<number | null> {
   const remarks: string[] = [];
   const answered = answeredAt(tokens, headers);
   const span = (name: string) => spanIn(tokens[name], answered, name, remarks);
@@ -103,7 +103,7 @@ export function momentSeconds(value: unknown): number | null {
 }
 
 /** When the answer was given, by the provider's clock: ours plays no part. */
-function answeredAt(tokens: AnswerBody, headers: Headers): number | null {
+function answeredAt(tokens: AnswerBody, headers: AnswerHeaders): number | null {
   return (
     httpDateSeconds(headers.get('date')) ??
     momentSeconds(tokens.issued_at) ??
@@ -141,7 +141,7 @@ function usable(seconds: number | null, name: string, remarks: string[]): number
 }
 
 /** By the claims of the token, RFC 7519 §4.1: the shorter one where the answer came later than the token was made. */
-function jwtLifetime(token: unknown, headers: Headers, remarks: string[]): number | null {
+function jwtLifetime(token: unknown, headers: AnswerHeaders, remarks: string[]): number | null {
   const { exp, iat } = jwtClaims(token);
   const expires = momentSeconds(exp);
   if (expires === null) return null;

@@ -1,5 +1,5 @@
 import { maxRetryAfterSeconds } from '../domain/retry-delay.ts';
-import { type AnswerBody, numberIn, valueAt } from './answer-body.ts';
+import { type AnswerBody, type AnswerHeaders, numberIn, valueAt } from './answer-body.ts';
 import { httpDateSeconds, momentSeconds } from './lifetimes.ts';
 
 /**
@@ -10,7 +10,7 @@ import { httpDateSeconds, momentSeconds } from './lifetimes.ts';
  * of many providers, and would make any passing fault wait for that end.
  */
 export function retryAfterSeconds(
-  headers: Headers,
+  headers: AnswerHeaders,
   body: AnswerBody | null,
   limited: boolean,
 ): number | null {
@@ -24,13 +24,13 @@ export function retryAfterSeconds(
 }
 
 /** RFC 9110 §10.2.3. Decimals are against it, and sent all the same. */
-function retryAfter(headers: Headers): number | null {
+function retryAfter(headers: AnswerHeaders): number | null {
   const value = headers.get('retry-after');
   const moment = httpDateSeconds(value);
   return moment === null ? span(value) : untilMoment(moment, headers);
 }
 
-function untilReset(headers: Headers): number | null {
+function untilReset(headers: AnswerHeaders): number | null {
   for (const name of ['ratelimit-reset', 'x-rate-limit-reset', 'x-ratelimit-reset']) {
     const value = headers.get(name);
     const moment = momentSeconds(value);
@@ -41,7 +41,7 @@ function untilReset(headers: Headers): number | null {
   return span(/\b(?:t|reset)=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
 }
 
-function isUsedUp(headers: Headers): boolean {
+function isUsedUp(headers: AnswerHeaders): boolean {
   return ['ratelimit-remaining', 'x-rate-limit-remaining', 'x-ratelimit-remaining'].some(
     (name) => numberIn(headers.get(name)) === 0,
   );
@@ -52,7 +52,7 @@ function span(value: unknown): number | null {
   return number === null || number < 0 ? null : number;
 }
 
-function untilMoment(seconds: number, headers: Headers): number | null {
+function untilMoment(seconds: number, headers: AnswerHeaders): number | null {
   const now = httpDateSeconds(headers.get('date'));
   return now === null ? null : seconds - now;
 }

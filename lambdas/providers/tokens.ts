@@ -1,5 +1,5 @@
 import type { RefreshedTokens } from '../domain/outcome.ts';
-import { type AnswerBody, isObject, valueAt } from './answer-body.ts';
+import { type AnswerBody, type AnswerHeaders, isObject, valueAt } from './answer-body.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { accessTokenLifetime, refreshTokenLifetime } from './lifetimes.ts';
 
@@ -20,7 +20,7 @@ const secretName = /(^|[._-])(token|secret|password|assertion)$/i;
 export function readTokens(
   definition: ProviderDefinition,
   body: AnswerBody,
-  headers: Headers,
+  headers: AnswerHeaders,
 ): RefreshedTokens | null {
   const nested = definition.tokensAt === undefined ? undefined : valueAt(body, definition.tokensAt);
   const tokens = isObject(nested) && !Array.isArray(nested) ? nested : body;

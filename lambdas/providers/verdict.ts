@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { type FailureCode, isFailureCode, sentencesOf } from '../domain/failure-codes.ts';
 import type { Failure, Outcome } from '../domain/outcome.ts';
-import { type AnswerBody, readAnswerBody, valueAt } from './answer-body.ts';
+import { type AnswerBody, type AnswerHeaders, readAnswerBody, valueAt } from './answer-body.ts';
 import type { ErrorRule, FailureMeaning, ProviderDefinition } from './definition.ts';
 import { leavesDoubt } from './doubt.ts';
 import { retryAfterSeconds } from './retry-after.ts';
@@ -12,7 +12,7 @@ export type Answer =
   | {
       readonly kind: 'response';
       readonly status: number;
-      readonly headers: Headers;
+      readonly headers: AnswerHeaders;
       /** `null`: larger than we are willing to read, or broken off. */
       readonly body: string | null;
     }
@@ -176,7 +176,7 @@ function failure(
 type Scalar = string | number | boolean;
 type Expected = ErrorRule['fields'][string];
 
-function fits(rule: ErrorRule, status: number, headers: Headers, body: AnswerBody | null): boolean {
+function fits(rule: ErrorRule, status: number, headers: AnswerHeaders, body: AnswerBody | null): boolean {
   if (rule.status !== undefined && rule.status !== status) return false;
   return (
     Object.entries(rule.headers).every(([name, { contains }]) => includes(headers.get(name), contains)) &&

@@ -9,6 +9,8 @@ export interface TokenCall {
   /** As sent, byte for byte. */
   readonly body: string;
   readonly parameters: URLSearchParams;
+  /** That it came from: one for each connection. */
+  readonly port: number;
 }
 
 export interface TokenAnswer {
@@ -53,6 +55,7 @@ export async function startTokenEndpoint(answer: Answering): Promise<TokenEndpoi
       headers: request.headers,
       body,
       parameters: new URLSearchParams(body),
+      port: request.socket.remotePort ?? 0,
     };
     calls.push(call);
     const given = await endpoint.answer(call, response);

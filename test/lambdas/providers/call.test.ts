@@ -11,9 +11,10 @@ import {
 } from 'node:net';
 import { tmpdir } from 'node:os';
 import path, { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sendTokenRequest } from '../../../lambdas/providers/call.ts';
@@ -128,6 +129,36 @@ describe('the answer', () => {
       body: gzipSync(JSON.stringify({ access_token: 'x' })),
     });
     expect(await call()).toMatchObject({ body: '{"access_token":"x"}' });
+  });
+
+  const answer = Buffer.from('{"access_token":"x"}');
+  it.each([
+    ['deflate', deflateSync(answer)],
+    ['deflate', deflateRawSync(answer)],
+    ['x-gzip', gzipSync(answer)],
+    ['GZIP', gzipSync(answer)],
+    ['br', brotliCompressSync(answer)],
+    ['zstd', zstdCompressSync(answer)],
+    ['deflate, gzip', gzipSync(deflateSync(answer))],
+    ['identity', answer],
+    ['utf-8', answer],
+    ['gzip', gzipSync(answer).subarray(0, -8)],
+  ])('may be packed in any usual way, or say so without being (%s, %#)', async (encoding, body) => {
+    endpoint.answer = () => ({ headers: { 'content-encoding': encoding }, body });
+    expect(await call()).toMatchObject({ kind: 'response', body: answer.toString() });
+  });
+
+  it('may name a packing and be empty', async () => {
+    endpoint.answer = () => ({ status: 401, headers: { 'content-encoding': 'gzip' } });
+    expect(await call()).toMatchObject({ kind: 'response', status: 401, body: '' });
+  });
+
+  it('has headers of any case', async () => {
+    endpoint.answer = () => ({ ...granted(), headers: { 'X-Reason': 'one' } });
+    const given = await call();
+    expect(given.kind === 'response' && [given.headers.get('X-REASON'), given.headers.get('x-none')]).toEqual(
+      ['one', null],
+    );
   });
 
   it('of any bytes is text', async () => {
@@ -312,9 +343,8 @@ describe('a request that surely never left us', () => {
     );
   });
 
-  it('cannot be made at all', async () => {
-    // Without a request there is nothing that the client could tell of, so nothing is sure.
-    expect(await call({ url: 'not an address' })).toEqual(lost('network_error'));
+  it('has an address that is none', async () => {
+    expect(await call({ url: 'not an address' })).toEqual(unsent('network_error'));
   });
 });
 
@@ -359,6 +389,68 @@ describe('a connection', () => {
     endpoint.answer = () => granted();
     expect(await call()).toMatchObject({ kind: 'response' });
     expect(endpoint.mostAtOnce).toBe(1);
+  });
+
+  /** Ports that calls came from. */
+  const ports = () => endpoint.calls.map(({ port }) => port);
+  /** Until a connection whose exchange has ended may carry the next. */
+  const returned = () => sleep(50);
+
+  it('carries one call after the other', async () => {
+    for (let count = 0; count < 3; count += 1) {
+      expect(await call()).toMatchObject({ kind: 'response', status: 200 });
+      await returned();
+    }
+    expect(new Set(ports()).size).toBe(1);
+  });
+
+  it('is each call’s own while they are under way', async () => {
+    endpoint.answer = async () => {
+      await sleep(50);
+      return granted();
+    };
+    await Promise.all([call(), call(), call()]);
+    expect(new Set(ports()).size).toBe(3);
+  });
+
+  it('that brings what nobody has asked for is given up, and nobody takes it for an answer', async () => {
+    endpoint.answer = (_, response) => {
+      const { socket } = response;
+      response.end('{}');
+      setTimeout(() => socket?.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"another"'), 20);
+      return undefined;
+    };
+    expect(await call()).toMatchObject({ body: '{}' });
+    await returned();
+    endpoint.answer = () => ({ body: '"mine"' });
+    expect(await call()).toMatchObject({ body: '"mine"' });
+    expect(new Set(ports()).size).toBe(2);
+  });
+
+  it('that answers twice at once is given up', async () => {
+    endpoint.answer = (_, response) => {
+      const one = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
+      response.socket?.write(one + one.replace('{}', '[]'));
+      return undefined;
+    };
+    expect((await call()).kind).toMatch(/response/);
+    await returned();
+    endpoint.answer = () => ({ body: '"mine"' });
+    expect(await call()).toMatchObject({ body: '"mine"' });
+    expect(new Set(ports()).size).toBe(2);
+  });
+
+  it('that the other side has closed meanwhile carries nothing', async () => {
+    endpoint.answer = (_, response) => {
+      const { socket } = response;
+      response.end('{}');
+      setTimeout(() => socket?.end(), 10);
+      return undefined;
+    };
+    await call();
+    await returned();
+    endpoint.answer = () => granted();
+    expect(await call()).toMatchObject({ kind: 'response', status: 200 });
   });
 });
 
