@@ -1,5 +1,5 @@
-import { base64url, CompactEncrypt, compactDecrypt } from 'jose';
-import { parseTokenKeys } from './token-keys.ts';
+import { base64url, CompactEncrypt, type CryptoKey, compactDecrypt } from 'jose';
+import { parseTokenKeys, type TokenKey } from './token-keys.ts';
 
 /** Where a sealed string belongs. What is sealed for one place does not open in another. */
 export interface SealedPlace {
@@ -32,11 +32,11 @@ export const sealedType = 'evergrant+jwe';
  * string to its row and column.
  */
 export class TokenSealer implements Sealer {
-  readonly #keys: ReadonlyMap<string, Uint8Array>;
+  readonly #keys: ReadonlyMap<string, CryptoKey>;
   readonly #currentKeyId: string;
-  readonly #currentKey: Uint8Array;
+  readonly #currentKey: CryptoKey;
 
-  private constructor(keys: ReadonlyMap<string, Uint8Array>, currentKeyId: string, currentKey: Uint8Array) {
+  private constructor(keys: ReadonlyMap<string, CryptoKey>, currentKeyId: string, currentKey: CryptoKey) {
     this.#keys = keys;
     this.#currentKeyId = currentKeyId;
     this.#currentKey = currentKey;
@@ -48,8 +48,10 @@ export class TokenSealer implements Sealer {
    */
   static async fromSecret(secret: string): Promise<TokenSealer> {
     const { current, previous } = await parseTokenKeys(secret);
-    const keys = new Map([...previous, current].map(({ id, bytes }) => [id, bytes]));
-    return new TokenSealer(keys, current.id, current.bytes);
+    const currentKey = await imported(current);
+    const keys = new Map<string, CryptoKey>();
+    for (const key of previous) keys.set(key.id, await imported(key));
+    return new TokenSealer(keys.set(current.id, currentKey), current.id, currentKey);
   }
 
   /** Ids of all keys that tokens can be opened with. */
@@ -95,6 +97,11 @@ export class TokenSealer implements Sealer {
       return { ok: false, reason: 'damaged' };
     }
   }
+}
+
+/** Imported once: given the bytes, jose does that for every token. */
+function imported({ bytes }: TokenKey): Promise<CryptoKey> {
+  return crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']);
 }
 
 function subject({ integrationId, column }: SealedPlace): string {
