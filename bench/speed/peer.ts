@@ -1,6 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { heapFlags } from '../../local/cloud/execution-environment.ts';
+
+/** What the template gives the scanner and the refresher, so that nobody collects more garbage than the other. */
+const memoryMb = 512;
 
 /** What one run of a peer took. */
 export interface PeerReport {
@@ -17,7 +21,7 @@ export interface Peer {
 
 /** Forks a file of this folder. It gets the order as its first message, and does it once for each message after that. */
 export function startPeer(file: string, order: object): Peer {
-  const child = fork(path.join(import.meta.dirname, file));
+  const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(memoryMb) });
   const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));

@@ -51,10 +51,12 @@ export async function sendTokenRequest(token: TokenRequest, timeoutMs: number): 
 
 function begin({ url, method, headers, body }: TokenRequest): ClientRequest {
   const address = new URL(url);
+  // Lambda's runtime allows five times as many bytes of headers as Node does by itself.
+  const options = { method, headers, maxHeaderSize: 16 * 1024 };
   const request =
     address.protocol === 'https:'
-      ? https.request(address, { method, headers, agent: connections['https:'] })
-      : http.request(address, { method, headers, agent: connections['http:'] });
+      ? https.request(address, { ...options, agent: connections['https:'] })
+      : http.request(address, { ...options, agent: connections['http:'] });
   request.end(body ?? undefined);
   return request;
 }
