@@ -4,6 +4,7 @@ import type { Measure } from './measure.ts';
 import { refresherMemory } from './memory.ts';
 import { refreshThroughput } from './refresh-throughput.ts';
 import { mostConnections, statementsPerRefresh } from './statements.ts';
+import { batchSizeSweep } from './sweep.ts';
 import { slowProviderTail } from './tail.ts';
 
 /** In the order in which they are taken. */
@@ -14,5 +15,6 @@ export const measures: readonly Measure[] = [
   mostConnections,
   refresherMemory,
   slowProviderTail,
+  batchSizeSweep,
   refreshCost,
 ];
