@@ -61,7 +61,7 @@ const table = {
   emptyReceiveMs: {
     value: 1_000,
     unit: 'ms for the question of a scan whether sealed results wait',
-    why: 'the time that it waits for one; claims go on meanwhile',
+    why: 'the time that it waits for one, before it claims',
   },
   platformLogBytes: {
     value: 350,

@@ -1,8 +1,12 @@
+import { claimAgeing } from './ageing.ts';
 import { refreshCost } from './cost.ts';
+import { endToEnd } from './end-to-end.ts';
+import { scanGrowth, scanIdle } from './filled-table.ts';
 import { refreshLatency } from './latency.ts';
 import type { Measure } from './measure.ts';
 import { refresherMemory } from './memory.ts';
 import { refreshThroughput } from './refresh-throughput.ts';
+import { scanThroughput } from './scan.ts';
 import { mostConnections, statementsPerRefresh } from './statements.ts';
 import { batchSizeSweep } from './sweep.ts';
 import { slowProviderTail } from './tail.ts';
@@ -15,6 +19,11 @@ export const measures: readonly Measure[] = [
   mostConnections,
   refresherMemory,
   slowProviderTail,
+  scanThroughput,
+  scanGrowth,
+  scanIdle,
+  claimAgeing,
+  endToEnd,
   batchSizeSweep,
   refreshCost,
 ];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { endRefreshers, refresherPid } from './fresh-refresher.ts';
 import type { Measure } from './measure.ts';
+import { endProcesses, refresherPid } from './processes.ts';
 import { refreshAll } from './refresh-throughput.ts';
 
 export const refresherMemory: Measure = {
@@ -13,7 +13,7 @@ export const refresherMemory: Measure = {
     const rig = await started();
     const ids = await rig.connect(quick ? 400 : 10_000);
     await rig.delay({});
-    await endRefreshers(rig);
+    await endProcesses(rig, 'refresher');
     const rssMbByTenth: number[] = [];
     for (let tenth = 1; tenth <= 10; tenth += 1) {
       onProgress(`refreshes ${(tenth - 1) * ids.length + 1} to ${tenth * ids.length}`);

@@ -1,6 +1,6 @@
 import { type PostgresTraffic, watchPostgresTraffic } from '../cost/observe.ts';
-import { endRefreshers } from './fresh-refresher.ts';
 import type { Measure, MeasureContext } from './measure.ts';
+import { endProcesses } from './processes.ts';
 import { batchSize, refreshAll } from './refresh-throughput.ts';
 import { providerNames, type Rig } from './rig.ts';
 
@@ -79,7 +79,7 @@ async function count(rig: Rig, { quick, onProgress }: MeasureContext): Promise<r
       const traffic = await watchPostgresTraffic(Number(new URL(rig.databaseUrl).port));
       try {
         cloud.putSecret(databaseSecret, behind(traffic, rig.databaseUrl));
-        await endRefreshers(rig);
+        await endProcesses(rig, 'refresher');
         await refreshAll(rig, ids);
         const { statements, mostConnections: connections } = traffic;
         counted.push({ callMs, refreshes: ids.length, statements, mostConnections: connections });
@@ -89,7 +89,7 @@ async function count(rig: Rig, { quick, onProgress }: MeasureContext): Promise<r
     }
   } finally {
     cloud.putSecret(databaseSecret, before);
-    await endRefreshers(rig);
+    await endProcesses(rig, 'refresher');
   }
   return counted;
 }

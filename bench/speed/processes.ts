@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Rig } from './rig.ts';
 
-/** Ends the refresher's processes: the next invocation starts a new one, which reads its secrets and connects anew. */
-export async function endRefreshers({ system: { cloud, functionId } }: Rig): Promise<void> {
-  const refresher = functionId('refresher');
-  cloud.kill(refresher);
-  while (cloud.pids(refresher).length > 0) await sleep(10);
+/** Ends a function's processes: the next invocation starts a new one, which reads its secrets and connects anew. */
+export async function endProcesses(
+  { system: { cloud, functionId } }: Rig,
+  stage: 'scanner' | 'refresher',
+): Promise<void> {
+  const id = functionId(stage);
+  cloud.kill(id);
+  while (cloud.pids(id).length > 0) await sleep(10);
 }
 
 /** The one process that refreshes, while nobody invokes two at once. */
