@@ -98,15 +98,16 @@ async function start(options: RigOptions, resources: AsyncDisposableStack): Prom
   resources.defer(() => {
     provider.process.disconnect();
   });
-  const postgres = await startPostgres({ dataDir: path.join(directory, 'postgres'), persistent: false });
+  const postgres = await startPostgres({
+    dataDir: path.join(directory, 'postgres'),
+    persistent: false,
+    // As a server for this has: the default of 128 MB is for machines that do something else.
+    settings: ['shared_buffers=2GB', 'max_wal_size=8GB', 'work_mem=16MB'],
+  });
   resources.defer(() => postgres.stop());
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
   pool.on('error', () => undefined);
   resources.defer(() => pool.end());
-  // As a server for this has: the default of 128 MB is for machines that do something else.
-  for (const setting of [`shared_buffers = '2GB'`, `max_wal_size = '8GB'`, `work_mem = '16MB'`])
-    await pool.query(`ALTER SYSTEM SET ${setting}`);
-  await pool.query('SELECT pg_reload_conf()');
   const tokenEndpoint = (name: string) => `http://127.0.0.1:${provider.port}/${name}`;
   const system = await startSystem({
     directory,

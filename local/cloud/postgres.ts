@@ -19,6 +19,8 @@ export interface PostgresOptions {
   port?: number;
   /** true keeps the data for the next start; false starts empty, skips every fsync, and removes the data at stop. */
   persistent: boolean;
+  /** Settings of the server, such as `shared_buffers=2GB`, beyond those that it has here. */
+  settings?: readonly string[];
 }
 
 export interface PostgresServer {
@@ -175,7 +177,7 @@ async function launch(
   try {
     for (let attempt = 1; ; attempt++) {
       const port = options.port ?? (await freePort());
-      const postmaster = spawn(binaries.postgres, serverArguments(cluster, port, options.persistent), {
+      const postmaster = spawn(binaries.postgres, serverArguments(cluster, port, options), {
         ...identity(account),
         // A group of its own: Ctrl-C in the terminal must reach us, not PostgreSQL.
         detached: true,
@@ -202,7 +204,11 @@ async function releasing(postmaster: ChildProcess, watchdog: Watchdog): Promise<
   await watchdog.stop();
 }
 
-function serverArguments(cluster: string, port: number, persistent: boolean): string[] {
+function serverArguments(
+  cluster: string,
+  port: number,
+  { persistent, settings: wanted = [] }: PostgresOptions,
+): string[] {
   const durability = persistent ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
   const settings = [
     'listen_addresses=127.0.0.1',
@@ -210,6 +216,7 @@ function serverArguments(cluster: string, port: number, persistent: boolean): st
     'max_connections=200',
     'timezone=UTC',
     ...durability,
+    ...wanted,
   ];
   return ['-D', cluster, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
 }
