@@ -1,4 +1,5 @@
 import { refreshCost } from './cost.ts';
+import { importTime } from './import-time.ts';
 import { refreshLatency } from './latency.ts';
 import type { Measure } from './measure.ts';
 import { refresherMemory } from './memory.ts';
@@ -14,5 +15,6 @@ export const measures: readonly Measure[] = [
   mostConnections,
   refresherMemory,
   slowProviderTail,
+  importTime,
   refreshCost,
 ];
