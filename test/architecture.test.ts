@@ -61,6 +61,7 @@ const adapters = ['postgres', 'sqs', 'secrets', 'sealing', 'providers', 'observa
 const shared = [
   'contract',
   'schema',
+  'zod',
   'env',
   'handler',
   'invocation-clock',
