@@ -2,10 +2,9 @@ import { OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 
 /** How esbuild makes a function's bundle. */
 export const bundling = {
-  format: OutputFormat.ESM,
+  // An ES module that imports node:http is given all of its exports, and so loads all of fetch and WebSocket: 20 ms.
+  format: OutputFormat.CJS,
   target: 'node24',
   mainFields: ['module', 'main'],
   minify: true,
-  // For CommonJS dependencies inside an ES module.
-  banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
 };

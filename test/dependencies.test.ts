@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { bundling } from '../lib/bundling.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -104,16 +105,12 @@ describe('bundles', () => {
 
   /** The files that code of ends up in a function's bundle. */
   async function filesIn(stage: string): Promise<string[]> {
-    // As lib/function.ts has it bundled.
     const { metafile } = await build({
       absWorkingDir: root,
       entryPoints: [`lambdas/${stage}/handler.ts`],
       bundle: true,
-      format: 'esm',
+      ...bundling,
       platform: 'node',
-      target: 'node24',
-      mainFields: ['module', 'main'],
-      minify: true,
       metafile: true,
       write: false,
       logLevel: 'silent',

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { bundling } from '../../lib/bundling.ts';
@@ -34,6 +33,11 @@ interface Subject {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+interface Imported {
+  readonly durationMs: number;
+  readonly cpuMs: number;
+}
+
 export const importTime: Measure = {
   name: 'import',
   key: 'importVsHeaviest',
@@ -45,15 +49,17 @@ export const importTime: Measure = {
     try {
       onProgress('bundling the functions and their libraries');
       const subjects = await prepare(directory);
-      const takenMs = new Map([...subjects.keys()].map((name) => [name, [] as number[]]));
+      const taken = new Map([...subjects.keys()].map((name) => [name, [] as Imported[]]));
       // The first reads its file from the disk.
-      for (const subject of subjects.values()) await importMs(subject);
+      for (const subject of subjects.values()) await imported(subject);
       const repetitions = quick ? 5 : 20;
       for (let repetition = 0; repetition < repetitions; repetition += 1) {
         signal.throwIfAborted();
-        for (const [name, subject] of subjects) takenMs.get(name)?.push(await importMs(subject));
+        for (const [name, subject] of subjects) taken.get(name)?.push(await imported(subject));
       }
-      const medianMs = (name: string) => figureOf(takenMs.get(name) ?? []).value;
+      const median = (name: string, of: keyof Imported) =>
+        figureOf((taken.get(name) ?? []).map((each) => each[of])).value;
+      const medianMs = (name: string) => median(name, 'durationMs');
       const emptyMs = medianMs('empty');
       const perFunction = await Promise.all(
         stages.map(async (stage) => {
@@ -68,6 +74,9 @@ export const importTime: Measure = {
               library: heaviest[stage],
               libraryImportMs: libraryMs,
               ratio: functionMs / libraryMs,
+              cpuMs: median(stage, 'cpuMs'),
+              libraryCpuMs: median(heaviest[stage], 'cpuMs'),
+              cpuRatio: median(stage, 'cpuMs') / median(heaviest[stage], 'cpuMs'),
               ratioBeyondEmptyHandler: (functionMs - emptyMs) / (libraryMs - emptyMs),
             },
           };
@@ -92,7 +101,7 @@ async function prepare(directory: string): Promise<Map<string, Subject>> {
   const [functions] = await Promise.all([bundledFunctions(directory), bundleLibraries(directory)]);
   const alone = ['empty', ...Object.keys(libraries)].map((name) => [
     name,
-    { file: path.join(directory, `${name}.mjs`), environment: functions[0]?.[1].environment ?? {} },
+    { file: path.join(directory, `${name}.js`), environment: functions[0]?.[1].environment ?? {} },
   ]) as [string, Subject][];
   return new Map([...alone, ...functions]);
 }
@@ -126,21 +135,19 @@ async function bundledFunctions(directory: string): Promise<[string, Subject][]>
       lambda: nowhere,
       databaseAuthorityFile: null,
     });
-    return [stage, { file: path.join(spec.assetDir, 'index.mjs'), environment }];
+    return [stage, { file: path.join(spec.assetDir, 'index.js'), environment }];
   });
 }
 
 async function bundleLibraries(directory: string): Promise<void> {
-  const { banner, ...options } = bundling;
   await mkdir(directory, { recursive: true });
-  await writeFile(path.join(directory, 'empty.mjs'), 'export const handler = async () => {};');
+  await writeFile(path.join(directory, 'empty.js'), 'exports.handler = async () => {};');
   await Promise.all(
     Object.entries(libraries).map(([name, contents]) =>
       build({
-        ...options,
-        banner: { js: banner },
+        ...bundling,
         stdin: { contents, resolveDir: projectRoot },
-        outfile: path.join(directory, `${name}.mjs`),
+        outfile: path.join(directory, `${name}.js`),
         bundle: true,
         platform: 'node',
         logLevel: 'silent',
@@ -150,14 +157,23 @@ async function bundleLibraries(directory: string): Promise<void> {
 }
 
 /** In a fresh process, without the start of Node itself. */
-async function importMs({ file, environment }: Subject): Promise<number> {
-  const program = `const beganAtMs = performance.now();
-    await import(${JSON.stringify(pathToFileURL(file).href)});
-    process.stdout.write(String(performance.now() - beganAtMs), () => process.exit());`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
-    env: environment,
-  });
-  return Number(stdout);
+async function imported({ file, environment }: Subject): Promise<Imported> {
+  // As Lambda's runtime loads CommonJS.
+  const program = `const before = process.cpuUsage();
+    const beganAtMs = performance.now();
+    require(${JSON.stringify(file)});
+    const durationMs = performance.now() - beganAtMs;
+    const { user, system } = process.cpuUsage(before);
+    const taken = JSON.stringify({ durationMs, cpuMs: (user + system) / 1000 });
+    process.stdout.write(taken, () => process.exit());`;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=commonjs', '--eval', program],
+    {
+      env: environment,
+    },
+  );
+  return JSON.parse(stdout);
 }
 
 /** Of all files of a bundle. */
