@@ -8,3 +8,8 @@ export const bundling = {
   mainFields: ['module', 'main'],
   minify: true,
 };
+
+/** Modules of the project that stand in a bundle for what a dependency would bring, by the name that it imports. */
+export const replacements = {
+  '@aws-sdk/credential-provider-node': './lambdas/aws-credentials.ts',
+};

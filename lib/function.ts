@@ -7,7 +7,7 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { functionEnv } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
-import { bundling } from './bundling.ts';
+import { bundling, replacements } from './bundling.ts';
 import type { Database } from './database.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
@@ -83,6 +83,9 @@ export class StageFunction extends NodejsFunction {
       },
       bundling: {
         ...bundling,
+        esbuildArgs: Object.fromEntries(
+          Object.entries(replacements).map(([name, file]) => [`--alias:${name}`, file]),
+        ),
         // Pinned with everything else, and the bundle runs wherever Node does.
         bundleAwsSDK: true,
         ...(props.commandHooks && { commandHooks: props.commandHooks }),

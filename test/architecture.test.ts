@@ -62,6 +62,7 @@ const shared = [
   'contract',
   'schema',
   'zod',
+  'aws-credentials',
   'env',
   'handler',
   'invocation-clock',

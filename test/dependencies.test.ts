@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { bundling } from '../lib/bundling.ts';
+import { bundling, replacements } from '../lib/bundling.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -110,6 +110,7 @@ describe('bundles', () => {
       entryPoints: [`lambdas/${stage}/handler.ts`],
       bundle: true,
       ...bundling,
+      alias: replacements,
       platform: 'node',
       metafile: true,
       write: false,
@@ -138,6 +139,11 @@ describe('bundles', () => {
     const languages = new Set(bundles.flat().filter((file) => /zod\/.*\/locales\//.test(file)));
     expect([...languages]).toEqual(['node_modules/zod/v4/locales/en.js']);
     expect(bundles.flat().filter((file) => /zod\/.*json-schema/.test(file))).toEqual([]);
+  });
+
+  it('get credentials from the environment alone: no other link of the SDK’s chain is in them', () => {
+    expect(bundles.flat().filter((file) => /credential-provider|nested-clients/.test(file))).toEqual([]);
+    expect(bundles.every((files) => files.includes('lambdas/aws-credentials.ts'))).toBe(true);
   });
 
   it('hold what docs/dependencies.md says', () => {

@@ -139,6 +139,7 @@ async function bundledFunctions(directory: string): Promise<[string, Subject][]>
   });
 }
 
+/** With the settings of the functions' bundles, but with everything that they bring: nothing of ours stands in for it. */
 async function bundleLibraries(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   await writeFile(path.join(directory, 'empty.js'), 'exports.handler = async () => {};');
