@@ -1,8 +1,9 @@
-import * as z from 'zod/mini';
+import { config } from 'zod/mini';
 import en from 'zod/v4/locales/en.js';
+import * as z from './zod.ts';
 
 // Without a locale every problem would read "Invalid input".
-z.config(en());
+config(en());
 
 export { z };
 

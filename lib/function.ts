@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { type ICommandHooks, NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { functionEnv } from '../lambdas/contract.ts';
 import { acknowledge } from './acknowledge.ts';
+import { bundling, replacements } from './bundling.ts';
 import type { Database } from './database.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
@@ -81,14 +82,12 @@ export class StageFunction extends NodejsFunction {
         POWERTOOLS_SERVICE_NAME: stackName,
       },
       bundling: {
-        format: OutputFormat.ESM,
-        target: 'node24',
-        mainFields: ['module', 'main'],
-        minify: true,
+        ...bundling,
+        esbuildArgs: Object.fromEntries(
+          Object.entries(replacements).map(([name, file]) => [`--alias:${name}`, file]),
+        ),
         // Pinned with everything else, and the bundle runs wherever Node does.
         bundleAwsSDK: true,
-        // For CommonJS dependencies inside an ES module.
-        banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
         ...(props.commandHooks && { commandHooks: props.commandHooks }),
       },
     });

@@ -61,6 +61,8 @@ const adapters = ['postgres', 'sqs', 'secrets', 'sealing', 'providers', 'observa
 const shared = [
   'contract',
   'schema',
+  'zod',
+  'aws-credentials',
   'env',
   'handler',
   'invocation-clock',

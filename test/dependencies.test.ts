@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { bundling, replacements } from '../lib/bundling.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -99,35 +100,54 @@ it('what is not for development only has a permissive licence', () => {
   expect(others.map(([path, { license }]) => `${path}: ${license}`)).toEqual([]);
 });
 
-describe('docs/dependencies.md', () => {
+describe('bundles', () => {
   const functions = ['scanner', 'refresher', 'notifier', 'migrator', 'operator'] as const;
 
-  /** Names of the packages that code of ends up in a function's bundle, those of one scope of AWS together. */
-  async function bundled(stage: string): Promise<string[]> {
-    // As lib/function.ts has it bundled.
+  /** The files that code of ends up in a function's bundle. */
+  async function filesIn(stage: string): Promise<string[]> {
     const { metafile } = await build({
       absWorkingDir: root,
       entryPoints: [`lambdas/${stage}/handler.ts`],
       bundle: true,
-      format: 'esm',
+      ...bundling,
+      alias: replacements,
       platform: 'node',
-      target: 'node24',
-      mainFields: ['module', 'main'],
-      minify: true,
       metafile: true,
       write: false,
       logLevel: 'silent',
     });
-    const names = Object.values(metafile.outputs)
+    return Object.values(metafile.outputs)
       .flatMap(({ inputs }) => Object.entries(inputs))
       .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-      .flatMap(([file]) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [])
+      .map(([file]) => file);
+  }
+
+  /** The names of their packages, those of one scope of AWS together. */
+  function packagesOf(files: readonly string[]): string[] {
+    const names = files
+      .flatMap((file) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [])
       .map((name) => (/^@(aws-sdk\/(?!client-)|smithy\/)/.test(name) ? name.replace(/\/.*/, '/*') : name));
     return [...new Set(names)].toSorted();
   }
 
-  it('says what is in each bundle', { timeout: 120_000 }, async () => {
-    const each = await Promise.all(functions.map(async (stage) => [stage, await bundled(stage)] as const));
+  let bundles: string[][];
+  beforeAll(async () => {
+    bundles = await Promise.all(functions.map(filesIn));
+  }, 120_000);
+
+  it('have zod in one language, and nothing of JSON Schema', () => {
+    const languages = new Set(bundles.flat().filter((file) => /zod\/.*\/locales\//.test(file)));
+    expect([...languages]).toEqual(['node_modules/zod/v4/locales/en.js']);
+    expect(bundles.flat().filter((file) => /zod\/.*json-schema/.test(file))).toEqual([]);
+  });
+
+  it('get credentials from the environment alone: no other link of the SDK’s chain is in them', () => {
+    expect(bundles.flat().filter((file) => /credential-provider|nested-clients/.test(file))).toEqual([]);
+    expect(bundles.every((files) => files.includes('lambdas/aws-credentials.ts'))).toBe(true);
+  });
+
+  it('hold what docs/dependencies.md says', () => {
+    const each = functions.map((stage, index) => [stage, packagesOf(bundles[index]!)] as const);
     const common = (each[0]?.[1] ?? []).filter((name) => each.every(([, names]) => names.includes(name)));
     const list = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ');
     const expected = [

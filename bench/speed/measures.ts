@@ -2,6 +2,7 @@ import { claimAgeing } from './ageing.ts';
 import { refreshCost } from './cost.ts';
 import { endToEnd } from './end-to-end.ts';
 import { scanGrowth, scanIdle } from './filled-table.ts';
+import { importTime } from './import-time.ts';
 import { refreshLatency } from './latency.ts';
 import type { Measure } from './measure.ts';
 import { refresherMemory } from './memory.ts';
@@ -25,5 +26,6 @@ export const measures: readonly Measure[] = [
   claimAgeing,
   endToEnd,
   batchSizeSweep,
+  importTime,
   refreshCost,
 ];

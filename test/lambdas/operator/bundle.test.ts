@@ -45,13 +45,14 @@ afterAll(async () => {
 /** Invokes the bundle in a process of its own, with nothing of this project in reach. */
 async function invoke(event: object): Promise<unknown> {
   const script = `
-    const { handler } = await import(process.argv[1]);
+    import { createRequire } from 'node:module';
+    const { handler } = createRequire('/')(process.argv[1]);
     const context = { awsRequestId: 'r', getRemainingTimeInMillis: () => 60000 };
     const answer = await handler(JSON.parse(process.argv[2]), context);
     process.stdout.write('ANSWER ' + JSON.stringify(answer) + '\\n');`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--input-type=module', '-e', script, path.join(taskRoot, 'index.mjs'), JSON.stringify(event)],
+    ['--input-type=module', '-e', script, path.join(taskRoot, 'index.js'), JSON.stringify(event)],
     {
       cwd: taskRoot,
       env: {

@@ -1,0 +1,188 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { bundling } from '../../lib/bundling.ts';
+import { functionVariables } from '../../local/cloud/function-environment.ts';
+import { readStack } from '../../local/cloud/stack.ts';
+import { readTemplate } from '../../local/cloud/template.ts';
+import { synthesize } from '../../local/synth.ts';
+import { figureOf, type Measure } from './measure.ts';
+
+const projectRoot = path.join(import.meta.dirname, '../..');
+const stages = ['scanner', 'refresher', 'notifier'] as const;
+
+/** The library of each function that takes longest to import, and what the function imports of it. */
+const heaviest = {
+  scanner: 'sqs',
+  refresher: 'sqs',
+  notifier: 'ses',
+} as const;
+const libraries = {
+  sqs: `export { ChangeMessageVisibilityBatchCommand, DeleteMessageBatchCommand, ReceiveMessageCommand,
+    SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';`,
+  ses: `export { AccountSuspendedException, BadRequestException, MailFromDomainNotVerifiedException, MessageRejected,
+    SESv2Client, SESv2ServiceException, SendEmailCommand } from '@aws-sdk/client-sesv2';`,
+} as const;
+
+/** Something to import, with the environment that it needs. */
+interface Subject {
+  readonly file: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+interface Imported {
+  readonly durationMs: number;
+  readonly cpuMs: number;
+}
+
+export const importTime: Measure = {
+  name: 'import',
+  key: 'importVsHeaviest',
+  what: 'import of a bundled function, as a cold start does it, against that of its heaviest library alone, the worst of three',
+  unit: '×',
+  goal: { atMost: 1.3 },
+  async run({ quick, onProgress, signal }) {
+    const directory = await mkdtemp(path.join(os.tmpdir(), 'evergrant-import-'));
+    try {
+      onProgress('bundling the functions and their libraries');
+      const subjects = await prepare(directory);
+      const taken = new Map([...subjects.keys()].map((name) => [name, [] as Imported[]]));
+      // The first reads its file from the disk.
+      for (const subject of subjects.values()) await imported(subject);
+      const repetitions = quick ? 5 : 20;
+      for (let repetition = 0; repetition < repetitions; repetition += 1) {
+        signal.throwIfAborted();
+        for (const [name, subject] of subjects) taken.get(name)?.push(await imported(subject));
+      }
+      const median = (name: string, of: keyof Imported) =>
+        figureOf((taken.get(name) ?? []).map((each) => each[of])).value;
+      const medianMs = (name: string) => median(name, 'durationMs');
+      const emptyMs = medianMs('empty');
+      const perFunction = await Promise.all(
+        stages.map(async (stage) => {
+          const functionMs = medianMs(stage);
+          const libraryMs = medianMs(heaviest[stage]);
+          return {
+            stage,
+            ratio: functionMs / libraryMs,
+            facts: {
+              bytes: await bytesOf(subjects.get(stage)),
+              importMs: functionMs,
+              library: heaviest[stage],
+              libraryImportMs: libraryMs,
+              ratio: functionMs / libraryMs,
+              cpuMs: median(stage, 'cpuMs'),
+              libraryCpuMs: median(heaviest[stage], 'cpuMs'),
+              cpuRatio: median(stage, 'cpuMs') / median(heaviest[stage], 'cpuMs'),
+              ratioBeyondEmptyHandler: (functionMs - emptyMs) / (libraryMs - emptyMs),
+            },
+          };
+        }),
+      );
+      return {
+        value: Math.max(...perFunction.map(({ ratio }) => ratio)),
+        spread: null,
+        facts: {
+          processes: repetitions,
+          emptyHandlerMs: emptyMs,
+          ...Object.fromEntries(perFunction.map(({ stage, facts }) => [stage, facts])),
+        },
+      };
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  },
+};
+
+async function prepare(directory: string): Promise<Map<string, Subject>> {
+  const [functions] = await Promise.all([bundledFunctions(directory), bundleLibraries(directory)]);
+  const alone = ['empty', ...Object.keys(libraries)].map((name) => [
+    name,
+    { file: path.join(directory, `${name}.js`), environment: functions[0]?.[1].environment ?? {} },
+  ]) as [string, Subject][];
+  return new Map([...alone, ...functions]);
+}
+
+/** The assets that a deployment uploads, with the environment that it gives them. */
+async function bundledFunctions(directory: string): Promise<[string, Subject][]> {
+  const assembly = await synthesize(path.join(directory, 'cdk.out'), {
+    stage: 'bench',
+    database: 'existing',
+    productName: 'Acme Flows',
+    senderEmail: 'connections@acme-flows.example',
+    appBaseUrl: 'https://app.acme-flows.example',
+  });
+  // Nobody calls anything: what is imported only has to find its variables.
+  const nowhere = 'http://127.0.0.1:9';
+  const { functions } = readStack(
+    readTemplate({
+      ...assembly,
+      parameters: {},
+      sqsEndpoint: nowhere,
+      databaseEndpoint: { host: '127.0.0.1', port: 9 },
+    }),
+  );
+  return stages.map((stage) => {
+    const spec = functions.find(({ name }) => name.endsWith(`-${stage}`));
+    if (spec === undefined) throw new Error(`the stack has no ${stage}`);
+    const environment = functionVariables(spec, spec.assetDir, {
+      sqs: nowhere,
+      secretsManager: nowhere,
+      ses: nowhere,
+      lambda: nowhere,
+      databaseAuthorityFile: null,
+    });
+    return [stage, { file: path.join(spec.assetDir, 'index.js'), environment }];
+  });
+}
+
+/** With the settings of the functions' bundles, but with everything that they bring: nothing of ours stands in for it. */
+async function bundleLibraries(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeFile(path.join(directory, 'empty.js'), 'exports.handler = async () => {};');
+  await Promise.all(
+    Object.entries(libraries).map(([name, contents]) =>
+      build({
+        ...bundling,
+        stdin: { contents, resolveDir: projectRoot },
+        outfile: path.join(directory, `${name}.js`),
+        bundle: true,
+        platform: 'node',
+        logLevel: 'silent',
+      }),
+    ),
+  );
+}
+
+/** In a fresh process, without the start of Node itself. */
+async function imported({ file, environment }: Subject): Promise<Imported> {
+  // As Lambda's runtime loads CommonJS.
+  const program = `const before = process.cpuUsage();
+    const beganAtMs = performance.now();
+    require(${JSON.stringify(file)});
+    const durationMs = performance.now() - beganAtMs;
+    const { user, system } = process.cpuUsage(before);
+    const taken = JSON.stringify({ durationMs, cpuMs: (user + system) / 1000 });
+    process.stdout.write(taken, () => process.exit());`;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=commonjs', '--eval', program],
+    {
+      env: environment,
+    },
+  );
+  return JSON.parse(stdout);
+}
+
+/** Of all files of a bundle. */
+async function bytesOf(subject: Subject | undefined): Promise<number> {
+  if (subject === undefined) return 0;
+  const folder = path.dirname(subject.file);
+  const sizes = await Promise.all(
+    (await readdir(folder)).map(async (file) => (await stat(path.join(folder, file))).size),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
