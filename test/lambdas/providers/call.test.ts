@@ -440,6 +440,18 @@ describe('a connection', () => {
     expect(new Set(ports()).size).toBe(2);
   });
 
+  it('that nobody has used for some seconds is closed, before the other side gives it up', async () => {
+    let opened: Socket | null = null;
+    endpoint.answer = (_, response) => {
+      opened = response.socket;
+      return granted();
+    };
+    await call();
+    const answeredAtMs = performance.now();
+    await expect.poll(() => opened?.readableEnded, { timeout: 10_000 }).toBe(true);
+    expect(performance.now() - answeredAtMs).toBeGreaterThan(2_000);
+  });
+
   it('that the other side has closed meanwhile carries nothing', async () => {
     endpoint.answer = (_, response) => {
       const { socket } = response;
