@@ -17,7 +17,7 @@ export const claimAgeing: Measure = {
   unit: '×',
   goal: { atMost: 1.5 },
   async run({ quick, onProgress }) {
-    const rows = quick ? 5_000 : 200_000;
+    const rows = quick ? 5_000 : 100_000;
     const cycles = quick ? 4 : 20;
     const rig = await startRig({ directory: await rigDirectory(), polling: false, onProgress });
     const connections = Array.from(
