@@ -14,6 +14,8 @@ import type { Answer } from './verdict.ts';
 export async function sendTokenRequest(token: TokenRequest, timeoutMs: number): Promise<Answer> {
   let request: ClientRequest | undefined;
   let timedOut = false;
+  /** From then on the connection may carry somebody else's request. */
+  let ended = false;
   let timer: NodeJS.Timeout | undefined;
   try {
     request = begin(token);
@@ -28,6 +30,7 @@ export async function sendTokenRequest(token: TokenRequest, timeoutMs: number): 
     exchange.catch(() => undefined);
     const { response, packed } = await Promise.race([exchange, deadline]);
     if (packed === null) await disconnect(request);
+    ended = true;
     const { headers, statusCode: status = 0 } = response;
     const body = packed === null ? null : unpack(packed, headers['content-encoding']);
     return {
@@ -37,7 +40,7 @@ export async function sendTokenRequest(token: TokenRequest, timeoutMs: number): 
       body: body?.toString('utf8') ?? null,
     };
   } catch {
-    if (request) await disconnect(request);
+    if (request && !ended) await disconnect(request);
     return {
       kind: 'no_response',
       reason: timedOut ? 'timeout' : 'network_error',
@@ -83,7 +86,7 @@ function receive(
   });
 }
 
-/** Resolves when the connection is closed, if the exchange on it has not ended. */
+/** Resolves when the connection of an exchange that has not ended is closed. */
 async function disconnect(request: ClientRequest): Promise<void> {
   const { socket } = request;
   request.destroy();

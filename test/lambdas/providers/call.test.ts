@@ -279,6 +279,16 @@ describe('the answer', () => {
     expect(await call()).toEqual(lost('network_error'));
   });
 
+  it('that cannot be unpacked is over at once, and its connection carries the next call', async () => {
+    endpoint.answer = () => ({ headers: { 'content-encoding': 'gzip' }, body: 'not packed' });
+    // Whoever waited for the connection to be closed would wait for longer than this.
+    expect(await call({}, { timeoutMs: 1_500 })).toEqual(lost('network_error'));
+    await sleep(50);
+    endpoint.answer = () => granted();
+    expect(await call()).toMatchObject({ kind: 'response', status: 200 });
+    expect(new Set(endpoint.calls.map(({ port }) => port)).size).toBe(1);
+  });
+
   it('that is not HTTP is a network error', async () => {
     endpoint.answer = (_, response) => {
       response.socket?.end('SSH-2.0-OpenSSH\r\n\r\n');
