@@ -354,8 +354,7 @@ describe('a success while Postgres is away', () => {
     expect(await refreshTokenOf(row.id)).toBe('canary-refresh-1');
   });
 
-  it('outlives an outage of the queue as well, if that ends before the function', async () => {
-    const row = await claimedRow();
+  function queueThatRefusesThrice(): Queue {
     const queue = new Queue(queueUrl('sealed'));
     const { send } = queue;
     let tries = 0;
@@ -363,6 +362,12 @@ describe('a success while Postgres is away', () => {
       tries += 1;
       return tries < 4 ? sent.map((_, index) => index) : send.call(queue, sent);
     });
+    return queue;
+  }
+
+  it('outlives an outage of the queue as well, if that ends before the function', async () => {
+    const row = await claimedRow();
+    const queue = queueThatRefusesThrice();
     const remainingMs = untilAfterTheAnswer(4_000, () => proxy.cut());
     await refresh([row.id], { sealedResultQueue: queue, remainingMs });
     expect(messages()!.ready).toHaveLength(1);
@@ -370,13 +375,7 @@ describe('a success while Postgres is away', () => {
 
   it('that Postgres refuses for its values, and does not try again, is sent as long as there is time', async () => {
     const row = await claimedRow();
-    const queue = new Queue(queueUrl('sealed'));
-    const { send } = queue;
-    let tries = 0;
-    vi.spyOn(queue, 'send').mockImplementation(async (sent) => {
-      tries += 1;
-      return tries < 4 ? sent.map((_, index) => index) : send.call(queue, sent);
-    });
+    const queue = queueThatRefusesThrice();
     await refusing(row.id, 'raise_exception', async () => {
       await refresh([row.id], { sealedResultQueue: queue });
     });
