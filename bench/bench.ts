@@ -24,7 +24,7 @@ async function main(): Promise<number> {
     onProgress,
     signal: interruption.signal,
     rig() {
-      shared ??= rigDirectory().then((directory) => startRig({ directory, polling: false, onProgress }));
+      shared ??= rigDirectory().then((directory) => startRig({ directory, onProgress }));
       return shared;
     },
   };

@@ -13,7 +13,7 @@ Usage
 
 Options
   --measure           run the stack here and write bench/cost/measured.json
-  --integrations <n>  accounts to measure with (default 1500, at least 300)
+  --integrations <n>  accounts to measure with (default 1600, at least 300)
   --call-ms <n>       milliseconds that a provider takes to answer while measuring (default ${assumptions.typicalCallMs})
   --json              for machines; progress goes to standard error
   --help              this text
@@ -59,7 +59,7 @@ function readOptions(): Options | null {
   return {
     measure: values.measure ?? false,
     json: values.json ?? false,
-    integrations: whole('--integrations', values.integrations ?? '1500', 300, 100_000),
+    integrations: whole('--integrations', values.integrations ?? '1600', 300, 100_000),
     callMs: whole('--call-ms', values['call-ms'] ?? String(assumptions.typicalCallMs), 1, 9_000),
   };
 }

@@ -5,8 +5,11 @@ import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
 import { refreshBatchingWindowSeconds } from './timing.ts';
 
-/** Messages per invocation, all of which are under way at once: a token endpoint is waited for, not computed. */
-const batchSize = 100;
+/**
+ * Messages per invocation, all of which are under way at once: a token endpoint is waited for, not computed. More of them
+ * win little, and all stand on one process (docs/performance.md, "Settings").
+ */
+const batchSize = 200;
 
 /** The function that calls token endpoints, fed by the refresh queue. */
 export class Refresher extends Construct {

@@ -11,7 +11,7 @@ import type { QueueDisturbance } from './cloud/queues.ts';
 import { type ProductProvider, type ProductServer, startProductServer } from './product/server.ts';
 import { ProductStore } from './product/store.ts';
 import { type ProviderClient, startProvider } from './provider/server.ts';
-import { synthesize } from './synth.ts';
+import { type Assembly, synthesize } from './synth.ts';
 
 /** A provider to run, and to configure in the system. */
 export interface ProviderSpec {
@@ -37,7 +37,7 @@ export interface SystemOptions {
   readonly clients?: Readonly<Record<string, object>>;
   /** `null`: only who asks for a scan gets one. */
   readonly scanIntervalMs: number | null;
-  /** Whether the queues feed their functions; true by default. */
+  /** Whether the queues feed their functions from the start on; true by default. */
   readonly polling?: boolean;
   /** Milliseconds of the time that alarms live in; by default in step with the scans. */
   readonly alarmClock?: () => number;
@@ -66,6 +66,7 @@ export interface SystemOptions {
 /** The running system with the world around it: providers, the product and its users' inbox. */
 export interface LocalSystem {
   readonly cloud: LocalCloud;
+  readonly assembly: Assembly;
   readonly databaseUrl: string;
   readonly providers: readonly ProductProvider[];
   readonly store: ProductStore;
@@ -171,6 +172,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     let stopping: Promise<void> | undefined;
     return {
       cloud,
+      assembly,
       databaseUrl,
       providers,
       store,

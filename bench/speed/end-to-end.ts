@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf } from './measure.ts';
 import { startPeer } from './peer.ts';
-import { rigDirectory, startRig } from './rig.ts';
+import { endProcesses } from './processes.ts';
+import { floorBatchSize } from './refresh-throughput.ts';
 
 export const endToEnd: Measure = {
   name: 'end-to-end',
@@ -10,57 +11,61 @@ export const endToEnd: Measure = {
   what: 'integrations per second from the begin of a scan to the last commit, everything on this machine, against the floor',
   unit: '×',
   goal: null,
-  async run({ quick, onProgress, signal }) {
+  async run({ quick, rig: started, onProgress, signal }) {
     const count = quick ? 2_000 : 100_000;
-    const rig = await startRig({ directory: await rigDirectory(), polling: true, onProgress });
+    const rig = await started();
+    await rig.delay({});
+    const ids = await rig.connect(count);
+    const floor = startPeer('floor-process.ts', {
+      databaseUrl: rig.databaseUrl,
+      tokenKeySecret: rig.tokenKeySecret,
+      tokenEndpoint: rig.tokenEndpoint('alpha'),
+      batchSize: floorBatchSize,
+      ids,
+    } satisfies FloorOrder);
+    const ours: number[] = [];
+    const reference: number[] = [];
+    const left = async () =>
+      (
+        await rig.sql<{ left: boolean }>(
+          `SELECT EXISTS (SELECT FROM integrations WHERE expires_at < now() + interval '30 minutes') AS left`,
+        )
+      )[0]?.left ?? true;
     try {
-      const ids = await rig.connect(count);
-      const floor = startPeer('floor-process.ts', {
-        databaseUrl: rig.databaseUrl,
-        tokenKeySecret: rig.tokenKeySecret,
-        tokenEndpoint: rig.tokenEndpoint('alpha'),
-        batchSize: 100,
-        ids,
-      } satisfies FloorOrder);
-      const ours: number[] = [];
-      const reference: number[] = [];
-      try {
-        for (let repetition = 0; repetition < (quick ? 1 : 2); repetition += 1) {
-          onProgress('the floor');
-          reference.push((count / (await floor.run()).durationMs) * 1000);
-          onProgress('a scan, and all that follows');
-          await rig.sql(
-            `UPDATE integrations SET refresh_held_until = NULL, expires_at = now() + interval '1 minute'`,
-          );
+      for (let repetition = 0; repetition < (quick ? 1 : 2); repetition += 1) {
+        onProgress('the floor');
+        reference.push((count / (await floor.run()).durationMs) * 1000);
+        onProgress('a scan, and all that follows');
+        await rig.sql(
+          `UPDATE integrations SET refresh_held_until = NULL, expires_at = now() + interval '1 minute'`,
+        );
+        const stopPolling = rig.system.cloud.startPolling();
+        try {
           const beganAtMs = performance.now();
           const scan = rig.invoke('scanner', {});
           scan.catch(() => undefined);
-          const left = async () =>
-            (
-              await rig.sql<{ left: boolean }>(
-                `SELECT EXISTS (SELECT FROM integrations WHERE expires_at < now() + interval '30 minutes') AS left`,
-              )
-            )[0]?.left ?? true;
           while (await left()) {
             signal.throwIfAborted();
             await sleep(100);
           }
           ours.push((count / (performance.now() - beganAtMs)) * 1000);
           await scan;
+        } finally {
+          await stopPolling();
         }
-      } finally {
-        floor.stop();
       }
-      return {
-        ...ratioOf(ours, reference),
-        facts: {
-          integrations: count,
-          refreshedPerSecond: ours.map(Math.round),
-          floorPerSecond: reference.map(Math.round),
-        },
-      };
     } finally {
-      await rig.stop();
+      floor.stop();
+      // Others ask for the one refresher.
+      await endProcesses(rig, 'refresher');
     }
+    return {
+      ...ratioOf(ours, reference),
+      facts: {
+        integrations: count,
+        refreshedPerSecond: ours.map(Math.round),
+        floorPerSecond: reference.map(Math.round),
+      },
+    };
   },
 };

@@ -4,7 +4,7 @@ import { claimDue } from '../../lambdas/postgres/claim-due.ts';
 import { PostgresConnection } from '../../lambdas/postgres/database.ts';
 import { figureOf, type Measure, type MeasureContext, type Outcome } from './measure.ts';
 import { endProcesses } from './processes.ts';
-import { providerNames, type Rig, rigDirectory, startRig } from './rig.ts';
+import { providerNames, type Rig } from './rig.ts';
 
 const chunkSize = 1_000;
 /** Of the template. */
@@ -41,10 +41,11 @@ function takeOnce(context: MeasureContext): Promise<Taken> {
   return taken;
 }
 
-async function take({ quick, onProgress }: MeasureContext): Promise<Taken> {
+async function take({ quick, rig: started, onProgress }: MeasureContext): Promise<Taken> {
   const sizes = quick ? [10_000, 30_000, 100_000] : [100_000, 1_000_000, 10_000_000];
   const due = quick ? 1_000 : 10_000;
-  const rig = await startRig({ directory: await rigDirectory(), polling: false, onProgress });
+  const rig = await started();
+  await rig.connect(0);
   const database = new PostgresConnection({ url: rig.databaseUrl });
   try {
     const claimMs: number[][] = [];
@@ -82,7 +83,8 @@ async function take({ quick, onProgress }: MeasureContext): Promise<Taken> {
     return { growth, idle: await measureIdle(rig, rows, quick ? 1 : 5, onProgress) };
   } finally {
     await database.end();
-    await rig.stop();
+    // What follows must not meet a vacuum of all these rows.
+    await rig.connect(0);
   }
 }
 
@@ -177,7 +179,9 @@ async function measureIdle(
     for (let repetition = 0; repetition < repetitions; repetition += 1) {
       const first = await activeMsOf(1);
       firsts.push(first);
-      each.push(((await activeMsOf(1 + warmScans)) - first) / warmScans);
+      const withFirst = await activeMsOf(1 + warmScans);
+      // A difference taken once is noise, and may be below zero: what includes the first is an upper bound.
+      each.push(repetitions === 1 ? withFirst / (1 + warmScans) : (withFirst - first) / warmScans);
     }
     const scans = repetitions * (2 + warmScans);
     const used = (await scansOfTable()).map(

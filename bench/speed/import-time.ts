@@ -8,7 +8,7 @@ import { bundling } from '../../lib/bundling.ts';
 import { functionVariables } from '../../local/cloud/function-environment.ts';
 import { readStack } from '../../local/cloud/stack.ts';
 import { readTemplate } from '../../local/cloud/template.ts';
-import { synthesize } from '../../local/synth.ts';
+import type { Assembly } from '../../local/synth.ts';
 import { figureOf, type Measure } from './measure.ts';
 
 const projectRoot = path.join(import.meta.dirname, '../..');
@@ -44,15 +44,16 @@ export const importTime: Measure = {
   what: 'import of a bundled function, as a cold start does it, against that of its heaviest library alone, the worst of three',
   unit: '×',
   goal: { atMost: 1.3 },
-  async run({ quick, onProgress, signal }) {
+  async run({ quick, rig: started, onProgress, signal }) {
+    const { assembly } = (await started()).system;
     const directory = await mkdtemp(path.join(os.tmpdir(), 'evergrant-import-'));
     try {
       onProgress('bundling the functions and their libraries');
-      const subjects = await prepare(directory);
+      const subjects = await prepare(assembly, directory);
       const taken = new Map([...subjects.keys()].map((name) => [name, [] as Imported[]]));
       // The first reads its file from the disk.
       for (const subject of subjects.values()) await imported(subject);
-      const repetitions = quick ? 5 : 20;
+      const repetitions = quick ? 3 : 20;
       for (let repetition = 0; repetition < repetitions; repetition += 1) {
         signal.throwIfAborted();
         for (const [name, subject] of subjects) taken.get(name)?.push(await imported(subject));
@@ -97,8 +98,9 @@ export const importTime: Measure = {
   },
 };
 
-async function prepare(directory: string): Promise<Map<string, Subject>> {
-  const [functions] = await Promise.all([bundledFunctions(directory), bundleLibraries(directory)]);
+async function prepare(assembly: Assembly, directory: string): Promise<Map<string, Subject>> {
+  const functions = bundledFunctions(assembly);
+  await bundleLibraries(directory);
   const alone = ['empty', ...Object.keys(libraries)].map((name) => [
     name,
     { file: path.join(directory, `${name}.js`), environment: functions[0]?.[1].environment ?? {} },
@@ -107,14 +109,7 @@ async function prepare(directory: string): Promise<Map<string, Subject>> {
 }
 
 /** The assets that a deployment uploads, with the environment that it gives them. */
-async function bundledFunctions(directory: string): Promise<[string, Subject][]> {
-  const assembly = await synthesize(path.join(directory, 'cdk.out'), {
-    stage: 'bench',
-    database: 'existing',
-    productName: 'Acme Flows',
-    senderEmail: 'connections@acme-flows.example',
-    appBaseUrl: 'https://app.acme-flows.example',
-  });
+function bundledFunctions(assembly: Assembly): [string, Subject][] {
   // Nobody calls anything: what is imported only has to find its variables.
   const nowhere = 'http://127.0.0.1:9';
   const { functions } = readStack(

@@ -16,9 +16,9 @@ export const refreshLatency: Measure = {
   goal: { atLeast: 100 },
   async run({ quick, rig: started, onProgress }) {
     const rig = await started();
-    const batches = quick ? 4 : 10;
+    const batches = quick ? 2 : 10;
     const ids = await rig.connect(batches * batchSize);
-    const sample = ids.slice(0, quick ? 12 : 60);
+    const sample = ids.slice(0, quick ? 8 : 60);
     await rig.delay(Object.fromEntries(providerNames.map((name) => [name, callMs])));
     const cronLoop = startPeer('cron-loop-process.ts', {
       databaseUrl: rig.databaseUrl,

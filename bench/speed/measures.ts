@@ -9,7 +9,7 @@ import { refresherMemory } from './memory.ts';
 import { refreshThroughput } from './refresh-throughput.ts';
 import { scanThroughput } from './scan.ts';
 import { mostConnections, statementsPerRefresh } from './statements.ts';
-import { batchSizeSweep } from './sweep.ts';
+import { settingsSweep } from './sweep.ts';
 import { slowProviderTail } from './tail.ts';
 
 /** In the order in which they are taken. */
@@ -25,7 +25,7 @@ export const measures: readonly Measure[] = [
   scanIdle,
   claimAgeing,
   endToEnd,
-  batchSizeSweep,
+  settingsSweep,
   importTime,
   refreshCost,
 ];

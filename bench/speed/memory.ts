@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Measure } from './measure.ts';
 import { endProcesses, refresherPid } from './processes.ts';
 import { refreshAll } from './refresh-throughput.ts';
+import type { Rig } from './rig.ts';
 
 export const refresherMemory: Measure = {
   name: 'memory',
@@ -21,7 +22,7 @@ export const refresherMemory: Measure = {
       rssMbByTenth.push(Math.round(memoryMb(refresherPid(rig), 'VmRSS')));
     }
     return {
-      value: memoryMb(refresherPid(rig), 'VmHWM'),
+      value: peakMb(rig),
       spread: null,
       facts: {
         refreshes: 10 * ids.length,
@@ -31,6 +32,11 @@ export const refresherMemory: Measure = {
     };
   },
 };
+
+/** Of the refresher that lives now, since it started. */
+export function peakMb(rig: Rig): number {
+  return memoryMb(refresherPid(rig), 'VmHWM');
+}
 
 /** Of a process, from what Linux says of it: the resident set now, or its peak. Megabytes of 1024² bytes. */
 function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {

@@ -59,7 +59,7 @@ export function helpText(measures: readonly Measure[]): string {
 
 Usage
   npm run bench                           everything: about half an hour on an otherwise idle Linux machine
-  npm run bench -- --quick                smaller sizes, two or three minutes: a look, not a proof
+  npm run bench -- --quick                smaller sizes, about a minute: a look, not a proof
   npm run bench -- --only refresh scan    these alone
   npm run --silent bench -- --json        one JSON document
 

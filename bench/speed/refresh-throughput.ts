@@ -4,7 +4,9 @@ import { startPeer } from './peer.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
 /** Messages in a full batch. */
-export const batchSize = 100;
+export const batchSize = 200;
+/** Tokens that the floor loads, and stores, with one statement. */
+export const floorBatchSize = 100;
 
 export const refreshThroughput: Measure = {
   name: 'refresh',
@@ -14,14 +16,14 @@ export const refreshThroughput: Measure = {
   goal: { atLeast: 0.6 },
   async run({ quick, rig: started, onProgress }) {
     const rig = await started();
-    const count = quick ? 2_000 : 10_000;
+    const count = quick ? 1_000 : 10_000;
     const ids = await rig.connect(count);
     await rig.delay({});
     const order: FloorOrder = {
       databaseUrl: rig.databaseUrl,
       tokenKeySecret: rig.tokenKeySecret,
       tokenEndpoint: rig.tokenEndpoint('alpha'),
-      batchSize,
+      batchSize: floorBatchSize,
       ids,
     };
     const floor = startPeer('floor-process.ts', order);

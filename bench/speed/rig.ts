@@ -17,8 +17,6 @@ export const providerNames = ['alpha', 'beta', 'gamma', 'delta'] as const;
 
 export interface RigOptions {
   readonly directory: string;
-  /** Whether the queues feed their functions; otherwise only who asks invokes any. */
-  readonly polling: boolean;
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   readonly onEvent?: (event: CloudEvent) => void;
   readonly onProgress: (step: string) => void;
@@ -32,7 +30,7 @@ export interface Invoked {
   readonly payload: unknown;
 }
 
-/** The system with a Postgres, an SQS server and a provider, each in processes other than the functions'. */
+/** The system, whose queues feed no function before one asks for that, with a Postgres, an SQS server and a provider, each in processes other than the functions'. */
 export interface Rig {
   readonly system: LocalSystem;
   /** Without TLS, as a superuser. */
@@ -129,7 +127,7 @@ async function start(options: RigOptions, resources: AsyncDisposableStack): Prom
       ]),
     ),
     scanIntervalMs: null,
-    polling: options.polling,
+    polling: false,
     ...(options.settings && { settings: options.settings }),
     ...(options.onEvent && { onEvent: options.onEvent }),
     onProgress,

@@ -1,66 +1,117 @@
+import { refresherEnv } from '../../lambdas/contract.ts';
 import { figureOf, type Measure } from './measure.ts';
+import { peakMb } from './memory.ts';
+import { endProcesses } from './processes.ts';
+import { batchSize } from './refresh-throughput.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
-const batchSizes = [1, 10, 25, 50, 100, 200, 400] as const;
-/** Of the template: `lib/refresher.ts`. */
-const chosen = 100;
 const callMs = 150;
 
-interface Swept {
+/** Settings of one refresher. */
+interface Variant {
   readonly size: number;
-  readonly perSecond: number;
-  readonly cpuMsPerRefresh: number;
-  readonly batchMs: number;
+  readonly inFlight: number;
+  readonly memoryMb: number;
 }
 
-export const batchSizeSweep: Measure = {
+/** Of the template: `lib/refresher.ts`. */
+const chosen: Variant = { size: batchSize, inFlight: batchSize, memoryMb: 512 };
+
+/** Each group varies one setting; what is the same as `chosen` is taken in each group anew. */
+const groups: readonly { readonly name: string; readonly variants: readonly Variant[] }[] = [
+  {
+    name: 'batch',
+    variants: [1, 10, 50, 100, 150, 200, 300, 400].map((size) => ({ ...chosen, size, inFlight: size })),
+  },
+  {
+    name: 'calls at once',
+    variants: [50, 100, 200, 400].map((inFlight) => ({ ...chosen, size: 400, inFlight })),
+  },
+  {
+    name: 'memory',
+    variants: [256, 320, 512, 1_024, 1_769].map((memoryMb) => ({ ...chosen, memoryMb })),
+  },
+];
+
+const quickSizes: readonly number[] = [10, 100, batchSize, 400];
+
+interface Swept {
+  readonly perSecond: number;
+  readonly batchMs: number;
+  readonly cpuMsPerRefresh: number;
+  readonly peakMb: number;
+}
+
+export const settingsSweep: Measure = {
   name: 'sweep',
-  key: 'batchSizeVsBest',
-  what: `refreshes per second in batches of ${chosen}, the provider answering in ${callMs} ms, against the best size`,
+  key: 'settingsVsBest',
+  what: `refreshes per second of one refresher in batches of each size, with so many calls at once and so much memory, the provider answering in ${callMs} ms: the chosen settings against the best`,
   unit: '×',
   goal: null,
   async run({ quick, rig: started, onProgress }) {
     const rig = await started();
-    const most = batchSizes.at(-1) ?? chosen;
-    const ids = await rig.connect(most);
+    const all = groups
+      .flatMap(({ name, variants }) => variants.map((variant) => ({ name, variant })))
+      .filter(({ name, variant: { size } }) => !quick || (name === 'batch' && quickSizes.includes(size)));
+    const ids = await rig.connect(Math.max(...all.map(({ variant: { size } }) => size)));
     await rig.delay({ alpha: callMs, beta: callMs, gamma: callMs, delta: callMs });
-    const swept: Swept[] = [];
-    for (const size of batchSizes) {
-      onProgress(`batches of ${size}`);
-      swept.push(await sweep(rig, ids.slice(0, size), quick ? 2 : 9));
+    const taken: { readonly name: string; readonly variant: Variant; readonly swept: Swept }[] = [];
+    try {
+      for (const { name, variant } of all) {
+        onProgress(`${name}: ${labelOf(variant)}`);
+        taken.push({ name, variant, swept: await sweep(rig, ids.slice(0, variant.size), variant, quick) });
+      }
+    } finally {
+      await apply(rig, chosen);
+      await rig.delay({});
     }
-    await rig.delay({});
-    const best = Math.max(...swept.map(({ perSecond }) => perSecond));
-    const ours = swept.find(({ size }) => size === chosen);
+    const batches = taken.filter(({ name }) => name === 'batch');
+    const ours = batches.find(({ variant: { size } }) => size === chosen.size);
     return {
-      value: (ours?.perSecond ?? Number.NaN) / best,
+      value: (ours?.swept.perSecond ?? Number.NaN) / Math.max(...batches.map(({ swept }) => swept.perSecond)),
       spread: null,
       facts: Object.fromEntries(
-        swept.map(({ size, perSecond, cpuMsPerRefresh, batchMs }) => [
-          `batchesOf${size}`,
-          `${Math.round(perSecond)} a second, ${Math.round(batchMs)} ms a batch, ${cpuMsPerRefresh.toFixed(2)} ms of CPU a refresh`,
+        taken.map(({ name, variant, swept }) => [
+          `${name}: ${labelOf(variant)}`,
+          `${Math.round(swept.perSecond)} a second, ${Math.round(swept.batchMs)} ms a batch, ${swept.cpuMsPerRefresh.toFixed(2)} ms of CPU a refresh, ${Math.round(swept.peakMb)} MB`,
         ]),
       ),
     };
   },
 };
 
-async function sweep(rig: Rig, ids: readonly string[], repetitions: number): Promise<Swept> {
+function labelOf({ size, inFlight, memoryMb }: Variant): string {
+  return `${size} messages, ${inFlight} calls at once, ${memoryMb} MB`;
+}
+
+/** The next refresher has these settings. */
+async function apply(rig: Rig, { inFlight, memoryMb }: Variant): Promise<void> {
+  const { cloud, functionId } = rig.system;
+  cloud.configure(functionId('refresher'), {
+    memoryMb,
+    environment: { [refresherEnv.maxInFlight]: String(inFlight) },
+  });
+  await endProcesses(rig, 'refresher');
+}
+
+async function sweep(rig: Rig, ids: readonly string[], variant: Variant, quick: boolean): Promise<Swept> {
+  await apply(rig, variant);
   const durations: number[] = [];
   const cpu: number[] = [];
-  for (let repetition = 0; repetition <= repetitions; repetition += 1) {
+  // The young heap has grown, and the code is compiled, after some thousands of refreshes.
+  const warmUps = quick ? 1 : Math.ceil(3_000 / Math.max(100, ids.length));
+  for (let repetition = -warmUps; repetition < (quick ? 2 : 11); repetition += 1) {
     await rig.claimAll();
     const { durationMs, cpuMs } = await rig.invoke('refresher', refreshEvent(rig, ids));
-    // The first opens connections.
-    if (repetition === 0) continue;
+    if (repetition < 0) continue;
     durations.push(durationMs);
     cpu.push(cpuMs / ids.length);
   }
   const { value: batchMs } = figureOf(durations);
   return {
-    size: ids.length,
     batchMs,
     perSecond: (ids.length / batchMs) * 1000,
     cpuMsPerRefresh: figureOf(cpu).value,
+    peakMb: peakMb(rig),
   };
 }

@@ -5,7 +5,7 @@ import type { EmailFault, ReceivedEmail } from './email.ts';
 import { startEmail } from './email.ts';
 import { startEventSource } from './event-sources.ts';
 import type { CloudEvent } from './events.ts';
-import type { Functions } from './functions.ts';
+import type { FunctionConfiguration, Functions } from './functions.ts';
 import { startFunctions } from './functions.ts';
 import type { Call, PermissionUsage, Verdict } from './iam/authorizer.ts';
 import { createAuthorizer } from './iam/authorizer.ts';
@@ -49,7 +49,7 @@ export interface LocalCloudOptions {
    */
   clockOffsetMs?: () => number;
   onEvent?: (event: CloudEvent) => void;
-  /** Whether the queues feed their functions; true by default. */
+  /** Whether the queues feed their functions from the start on; true by default. */
   polling?: boolean;
   /** Called with the name and the new value of a secret that a caller of the API has changed. */
   onSecret?: ((name: string, value: string) => void) | undefined;
@@ -81,6 +81,10 @@ export interface LocalCloud {
   invoke(idOrName: string, event: Json): Promise<InvocationResult>;
   /** The stack's outputs by name, but of those that name what the local cloud leaves out. */
   outputs: Record<string, string>;
+  /** Lets the queues feed their functions, where they do not yet; what it returns ends that. */
+  startPolling(): () => Promise<void>;
+  /** Changes a function's memory or variables; processes that live keep what they started with. */
+  configure(idOrName: string, change: FunctionConfiguration): void;
   /** Kills the function's processes without warning. Returns their ids. */
   kill(idOrName: string): number[];
   /** Process ids of the function's execution environments. */
@@ -237,12 +241,18 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     };
 
     await runTriggers(stack, functions, onEvent);
-    for (const spec of options.polling === false ? [] : stack.eventSources) {
-      const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
-      const call = queues.callAs(spec.functionId);
-      const source = startEventSource({ spec, queue, call, functions, onEvent });
-      resources.defer(() => source.stop());
-    }
+    const startPolling = () => {
+      const sources = stack.eventSources.map((spec) => {
+        const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
+        return startEventSource({ spec, queue, call: queues.callAs(spec.functionId), functions, onEvent });
+      });
+      const stop = async () => {
+        await Promise.all(sources.map((source) => source.stop()));
+      };
+      resources.defer(stop);
+      return stop;
+    };
+    if (options.polling !== false) startPolling();
     const schedule = startSchedule({
       rules: stack.rules,
       ...(options.scanIntervalMs === undefined ? {} : { intervalMs: options.scanIntervalMs }),
@@ -285,6 +295,8 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
       ),
       outputs: template.outputs,
       invoke: async (idOrName, event) => functions.invoke(functionId(idOrName), event, 'api'),
+      startPolling,
+      configure: (idOrName, change) => functions.configure(functionId(idOrName), change),
       kill: (idOrName) => functions.kill(functionId(idOrName)),
       pids: (idOrName) => functions.pids(functionId(idOrName)),
       putSecret: secrets.put,

@@ -18,11 +18,20 @@ import { startWatchdog } from './watchdog.ts';
 export interface Functions {
   /** Invokes a function by its logical id and waits for the end. Never rejects for what the function does. */
   invoke(functionId: string, event: Json, source: InvocationSource): Promise<InvocationResult>;
+  /** Changes what the function's next environments have; those that live keep what they started with. */
+  configure(functionId: string, change: FunctionConfiguration): void;
   /** Kills every environment of the function, busy or frozen. Returns their process ids. */
   kill(functionId: string): number[];
   /** Process ids of the environments that live now. */
   pids(functionId: string): number[];
   stop(): Promise<void>;
+}
+
+/** What of a function can be changed while the stack runs. */
+export interface FunctionConfiguration {
+  memoryMb?: number;
+  /** Variables that join the function's own. */
+  environment?: Record<string, string>;
 }
 
 export interface FunctionsOptions {
@@ -118,6 +127,10 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
 
   return {
     invoke,
+    configure(functionId, { environment, ...change }) {
+      const spec = byId.get(functionId)!;
+      byId.set(functionId, { ...spec, ...change, environment: { ...spec.environment, ...environment } });
+    },
     kill(functionId) {
       const pids: number[] = [];
       for (const environment of environments.get(functionId) ?? []) {

@@ -160,6 +160,22 @@ describe('functions', () => {
     expect(remainingTimeMs).toBeLessThanOrEqual(5_000);
   });
 
+  test('that are configured anew keep what they have until their process ends', async () => {
+    const configured = async () => {
+      const { env } = await payloadOf<{ env: Record<string, string> }>('echo');
+      const { AWS_LAMBDA_FUNCTION_MEMORY_SIZE, ADDED, QUEUE_NAME } = env;
+      return [AWS_LAMBDA_FUNCTION_MEMORY_SIZE, ADDED, QUEUE_NAME];
+    };
+    const before = await configured();
+    cloud.configure('echo', { memoryMb: 320, environment: { ADDED: 'later' } });
+    expect(await configured()).toEqual(before);
+    expect(await cloud.invoke('echo', { exit: 3 })).toMatchObject({ ok: false });
+    expect(await configured()).toEqual(['320', 'later', 'fixture-Work']);
+    cloud.configure('echo', { memoryMb: 256 });
+    expect(await cloud.invoke('echo', { exit: 3 })).toMatchObject({ ok: false });
+    expect(await configured()).toEqual(['256', 'later', 'fixture-Work']);
+  });
+
   test('that exit fail the invocation, and the next one gets a new process', async () => {
     expect(await cloud.invoke('echo', { exit: 3 })).toMatchObject({
       ok: false,
