@@ -3,13 +3,7 @@ import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
-import { refreshBatchingWindowSeconds } from './timing.ts';
-
-/**
- * Messages per invocation, all of which are under way at once: a token endpoint is waited for, not computed. More of them
- * win little, and all stand on one process (docs/performance.md, "Settings").
- */
-const batchSize = 200;
+import { refreshBatchingWindowSeconds, refreshBatchSize } from './timing.ts';
 
 /** The function that calls token endpoints, fed by the refresh queue. */
 export class Refresher extends Construct {
@@ -29,7 +23,7 @@ export class Refresher extends Construct {
         [refresherEnv.tokensAtRest]: settings.tokensAtRest,
         [refresherEnv.attemptHoldSeconds]: String(timing.attemptHold),
         [refresherEnv.callTimeoutMs]: String(settings.callTimeoutSeconds * 1000),
-        [refresherEnv.maxInFlight]: String(batchSize),
+        [refresherEnv.maxInFlight]: String(refreshBatchSize),
         [refresherEnv.retryDelaySeconds]: String(timing.retryDelay),
         [refresherEnv.shortLifetimeSeconds]: String(timing.shortLifetime),
         [refresherEnv.lapseWarningSeconds]: String(timing.lapseWarning),
@@ -52,7 +46,7 @@ export class Refresher extends Construct {
     refreshQueue.grantSend(this.function, refresherEnv.refreshQueueUrl);
     refreshQueue.grantReturn(this.function, refresherEnv.refreshQueueUrl);
     refreshQueue.feed(this.function, {
-      batchSize,
+      batchSize: refreshBatchSize,
       maxBatchingWindow: Duration.seconds(refreshBatchingWindowSeconds),
       maxConcurrency: settings.maxConcurrency,
     });

@@ -126,14 +126,10 @@ async function leversOf(basis: Basis): Promise<Lever[]> {
       '`lib/refresher.ts`; batches are done sooner',
       withMemory(memoryMb * 2),
     ),
-    lever(
-      `Batches of 10, to show what batches of ${basis.stack.refreshBatchSize} save`,
-      '`lib/refresher.ts`',
-      {
-        ...basis,
-        stack: { ...basis.stack, refreshBatchSize: 10 },
-      },
-    ),
+    lever(`Batches of 10, to show what batches of ${basis.stack.refreshBatchSize} save`, '`lib/timing.ts`', {
+      ...basis,
+      stack: { ...basis.stack, refreshBatchSize: 10 },
+    }),
     lever(
       'A longer batching window, at best',
       '`lib/timing.ts`; one poller then gathers what five would have shared',

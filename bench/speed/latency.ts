@@ -1,8 +1,9 @@
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { median } from '../cost/fit.ts';
 import type { CronLoopOrder } from './cron-loop-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
 import { startPeer } from './peer.ts';
-import { batchSize, refreshAll } from './refresh-throughput.ts';
+import { refreshAll } from './refresh-throughput.ts';
 import { providerNames } from './rig.ts';
 
 /** How long the provider takes to answer. */
@@ -17,7 +18,7 @@ export const refreshLatency: Measure = {
   async run({ quick, rig: started, onProgress }) {
     const rig = await started();
     const batches = quick ? 2 : 10;
-    const ids = await rig.connect(batches * batchSize);
+    const ids = await rig.connect(batches * refreshBatchSize);
     const sample = ids.slice(0, quick ? 8 : 60);
     await rig.delay(Object.fromEntries(providerNames.map((name) => [name, callMs])));
     const cronLoop = startPeer('cron-loop-process.ts', {

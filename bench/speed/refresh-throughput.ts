@@ -1,10 +1,9 @@
+import { refreshBatchSize } from '../../lib/timing.ts';
 import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
 import { startPeer } from './peer.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
-/** Messages in a full batch. */
-export const batchSize = 200;
 /** Tokens that the floor loads, and stores, with one statement. */
 export const floorBatchSize = 100;
 
@@ -62,10 +61,10 @@ export async function refreshAll(
 ): Promise<{ cpuMs: number; durationMs: number }> {
   await rig.claimAll();
   const total = { cpuMs: 0, durationMs: 0 };
-  for (let from = 0; from < ids.length; from += batchSize) {
+  for (let from = 0; from < ids.length; from += refreshBatchSize) {
     const { cpuMs, durationMs } = await rig.invoke(
       'refresher',
-      refreshEvent(rig, ids.slice(from, from + batchSize)),
+      refreshEvent(rig, ids.slice(from, from + refreshBatchSize)),
     );
     total.cpuMs += cpuMs;
     total.durationMs += durationMs;

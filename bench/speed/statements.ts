@@ -1,7 +1,8 @@
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { type PostgresTraffic, watchPostgresTraffic } from '../cost/observe.ts';
 import type { Measure, MeasureContext } from './measure.ts';
 import { endProcesses } from './processes.ts';
-import { batchSize, refreshAll } from './refresh-throughput.ts';
+import { refreshAll } from './refresh-throughput.ts';
 import { providerNames, type Rig } from './rig.ts';
 
 const databaseSecret = 'evergrant/local/database';
@@ -31,7 +32,12 @@ export const statementsPerRefresh: Measure = {
       facts: Object.fromEntries(
         counted.map(({ callMs, refreshes, statements }, index) => [
           `providerAnsweringIn${callMs}Ms`,
-          { statementsPerRefresh: perRefresh[index], statements, refreshes, batches: refreshes / batchSize },
+          {
+            statementsPerRefresh: perRefresh[index],
+            statements,
+            refreshes,
+            batches: refreshes / refreshBatchSize,
+          },
         ]),
       ),
     };
@@ -67,7 +73,7 @@ async function counts(context: MeasureContext): Promise<readonly Counted[]> {
 }
 
 async function count(rig: Rig, { quick, onProgress }: MeasureContext): Promise<readonly Counted[]> {
-  const ids = await rig.connect((quick ? 5 : 50) * batchSize);
+  const ids = await rig.connect((quick ? 5 : 50) * refreshBatchSize);
   const { cloud } = rig.system;
   const before = cloud.getSecret(databaseSecret);
   if (before === undefined) throw new Error(`there is no secret ${databaseSecret}`);

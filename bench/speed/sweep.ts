@@ -1,8 +1,8 @@
 import { refresherEnv } from '../../lambdas/contract.ts';
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { figureOf, type Measure } from './measure.ts';
 import { peakMb } from './memory.ts';
 import { endProcesses } from './processes.ts';
-import { batchSize } from './refresh-throughput.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
 const callMs = 150;
@@ -14,8 +14,8 @@ interface Variant {
   readonly memoryMb: number;
 }
 
-/** Of the template: `lib/refresher.ts`. */
-const chosen: Variant = { size: batchSize, inFlight: batchSize, memoryMb: 512 };
+/** Of the template. */
+const chosen: Variant = { size: refreshBatchSize, inFlight: refreshBatchSize, memoryMb: 512 };
 
 /** Each group varies one setting; what is the same as `chosen` is taken in each group anew. */
 const groups: readonly { readonly name: string; readonly variants: readonly Variant[] }[] = [
@@ -33,7 +33,7 @@ const groups: readonly { readonly name: string; readonly variants: readonly Vari
   },
 ];
 
-const quickSizes: readonly number[] = [10, 100, batchSize, 400];
+const quickSizes: readonly number[] = [10, 100, refreshBatchSize, 400];
 
 interface Swept {
   readonly perSecond: number;

@@ -1,7 +1,7 @@
 import { parseSettings } from '../../lib/settings.ts';
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { median } from '../cost/fit.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
-import { batchSize } from './refresh-throughput.ts';
 import { providerNames, type Rig, refreshEvent } from './rig.ts';
 
 const usualMs = 100;
@@ -21,7 +21,7 @@ export const slowProviderTail: Measure = {
     const batches = quick ? 1 : 3;
     const slowMs = quick ? 3_000 : 9_000;
     const ids = await rig.connect(
-      batches * batchSize,
+      batches * refreshBatchSize,
       Array.from({ length: slowEvery }, (_, index) =>
         index === slowEvery - 1 ? slowProvider : others[index % others.length]!,
       ),
@@ -29,8 +29,8 @@ export const slowProviderTail: Measure = {
     const usual = Object.fromEntries(providerNames.map((name) => [name, usualMs]));
     const side = async (delays: Readonly<Record<string, number>>): Promise<Waited> => {
       const waits: Waited[] = [];
-      for (let from = 0; from < ids.length; from += batchSize) {
-        const batch = ids.slice(from, from + batchSize);
+      for (let from = 0; from < ids.length; from += refreshBatchSize) {
+        const batch = ids.slice(from, from + refreshBatchSize);
         // After a slow batch connections have been idle for long. So that both sides find theirs open:
         await rig.delay(usual);
         await refreshBatch(rig, batch);

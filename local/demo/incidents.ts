@@ -1,4 +1,6 @@
 import { circuitLimits, massRefusalLimits, probesPerScan } from '../../lambdas/domain/provider-guards.ts';
+import { parseSettings } from '../../lib/settings.ts';
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { startSystem } from '../system.ts';
 import { addressesOf, Client } from './client.ts';
 import { CrowdedProvider, Day, type Stand } from './day.ts';
@@ -62,14 +64,13 @@ interface Incident {
   readonly day: Day;
 }
 
-/** Twenty batches of a refresher. */
+/** Twice what all refreshers have under way at once. */
 const crowd = 2_000;
 const scansInAnHour = 12;
 const aDay = 86_400;
-/** By default. */
-const refreshersAtOnce = 5;
+const { maxConcurrency: refreshersAtOnce } = parseSettings({ database: 'existing' });
 /** With a batch of messages each: what can be under way when nobody knows of the outage yet. */
-const mostInFlight = 100 * refreshersAtOnce;
+const mostInFlight = refreshBatchSize * refreshersAtOnce;
 
 async function outageIsOneAlarm(
   { client, day }: Incident,
