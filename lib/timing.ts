@@ -88,9 +88,10 @@ export function timingOf(settings: Settings): Timing {
 
 /**
  * Messages per invocation of the refresher, all of which are under way at once: a token endpoint is waited for, not
- * computed. More of them win little, and all stand on one process (docs/performance.md, "Settings").
+ * computed. Larger batches win nothing where each call is a TLS handshake on a share of a core, and all of a batch stand
+ * on one process (docs/performance.md, "Settings").
  */
-export const refreshBatchSize = 200;
+export const refreshBatchSize = 100;
 
 /** Messages gather this long for a fuller batch: fewer statements per refresh. */
 export const refreshBatchingWindowSeconds = 1;

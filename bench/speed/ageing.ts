@@ -2,11 +2,11 @@ import { claimDue } from '../../lambdas/postgres/claim-due.ts';
 import { PostgresConnection } from '../../lambdas/postgres/database.ts';
 import { startAttempts } from '../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../lambdas/postgres/store-refreshed.ts';
+import { refreshBatchSize } from '../../lib/timing.ts';
 import { figureOf, type Measure } from './measure.ts';
 import type { Rig } from './rig.ts';
 
 const chunkSize = 1_000;
-const batchSize = 100;
 /** Refreshers at once, each with its connection. */
 const refreshers = 3;
 
@@ -69,7 +69,7 @@ async function runCycle([scanner, ...others]: readonly PostgresConnection[], row
   let claimMs = 0;
   const refresher = async (database: PostgresConnection) => {
     for (;;) {
-      const ids = waiting.splice(0, batchSize);
+      const ids = waiting.splice(0, refreshBatchSize);
       if (ids.length > 0) await refresh(database, ids);
       else if (!claiming) return;
       else await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { refreshBatchSize } from '../../lib/timing.ts';
 import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf } from './measure.ts';
 import { startPeer } from './peer.ts';
-import { endProcesses } from './processes.ts';
-import { floorBatchSize } from './refresh-throughput.ts';
 
 export const endToEnd: Measure = {
   name: 'end-to-end',
@@ -20,7 +19,7 @@ export const endToEnd: Measure = {
       databaseUrl: rig.databaseUrl,
       tokenKeySecret: rig.tokenKeySecret,
       tokenEndpoint: rig.tokenEndpoint('alpha'),
-      batchSize: floorBatchSize,
+      batchSize: refreshBatchSize,
       ids,
     } satisfies FloorOrder);
     const ours: number[] = [];
@@ -39,25 +38,21 @@ export const endToEnd: Measure = {
         await rig.sql(
           `UPDATE integrations SET refresh_held_until = NULL, expires_at = now() + interval '1 minute'`,
         );
-        const stopPolling = rig.system.cloud.startPolling();
-        try {
-          const beganAtMs = performance.now();
-          const scan = rig.invoke('scanner', {});
-          scan.catch(() => undefined);
-          while (await left()) {
-            signal.throwIfAborted();
-            await sleep(100);
-          }
-          ours.push((count / (performance.now() - beganAtMs)) * 1000);
-          await scan;
-        } finally {
-          await stopPolling();
+        rig.system.cloud.startPolling();
+        const beganAtMs = performance.now();
+        const failed = new AbortController();
+        const scan = rig.invoke('scanner', {});
+        scan.catch((error) => failed.abort(error));
+        while (await left()) {
+          signal.throwIfAborted();
+          failed.signal.throwIfAborted();
+          await sleep(100);
         }
+        ours.push((count / (performance.now() - beganAtMs)) * 1000);
+        await scan;
       }
     } finally {
       floor.stop();
-      // Others ask for the one refresher.
-      await endProcesses(rig, 'refresher');
     }
     return {
       ...ratioOf(ours, reference),

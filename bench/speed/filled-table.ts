@@ -83,8 +83,9 @@ async function take({ quick, rig: started, onProgress }: MeasureContext): Promis
     return { growth, idle: await measureIdle(rig, rows, quick ? 1 : 5, onProgress) };
   } finally {
     await database.end();
-    // What follows must not meet a vacuum of all these rows.
+    // What follows must meet neither a vacuum of all these rows nor their checkpoint.
     await rig.connect(0);
+    await rig.sql('CHECKPOINT');
   }
 }
 

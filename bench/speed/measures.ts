@@ -24,8 +24,9 @@ export const measures: readonly Measure[] = [
   scanGrowth,
   scanIdle,
   claimAgeing,
-  endToEnd,
   settingsSweep,
+  // From here on the queues feed their functions.
+  endToEnd,
   importTime,
   refreshCost,
 ];

@@ -4,9 +4,6 @@ import { type Measure, ratioOf, sideBySide } from './measure.ts';
 import { startPeer } from './peer.ts';
 import { type Rig, refreshEvent } from './rig.ts';
 
-/** Tokens that the floor loads, and stores, with one statement. */
-export const floorBatchSize = 100;
-
 export const refreshThroughput: Measure = {
   name: 'refresh',
   key: 'refreshVsFloor',
@@ -22,7 +19,7 @@ export const refreshThroughput: Measure = {
       databaseUrl: rig.databaseUrl,
       tokenKeySecret: rig.tokenKeySecret,
       tokenEndpoint: rig.tokenEndpoint('alpha'),
-      batchSize: floorBatchSize,
+      batchSize: refreshBatchSize,
       ids,
     };
     const floor = startPeer('floor-process.ts', order);

@@ -151,7 +151,10 @@ async function start(options: RigOptions, resources: AsyncDisposableStack): Prom
       await done;
     },
     async connect(count, providers = providerNames) {
-      await sql('TRUNCATE integrations, evergrant.threshold_events, evergrant.provider_states CASCADE');
+      await sql(
+        `TRUNCATE integrations, evergrant.threshold_events, evergrant.provider_states, evergrant.refresh_outcomes,
+           evergrant.recent_failures CASCADE`,
+      );
       const ids: string[] = [];
       for (let from = 0; from < count; from += insertedAtOnce) {
         const rows = await Promise.all(

@@ -3,7 +3,8 @@ import { refreshBatchSize } from '../../lib/timing.ts';
 import { figureOf, type Measure } from './measure.ts';
 import { peakMb } from './memory.ts';
 import { endProcesses } from './processes.ts';
-import { type Rig, refreshEvent } from './rig.ts';
+import { refreshAll } from './refresh-throughput.ts';
+import { providerNames, type Rig, refreshEvent } from './rig.ts';
 
 const callMs = 150;
 
@@ -33,7 +34,7 @@ const groups: readonly { readonly name: string; readonly variants: readonly Vari
   },
 ];
 
-const quickSizes: readonly number[] = [10, 100, refreshBatchSize, 400];
+const quickSizes: readonly number[] = [10, refreshBatchSize, 200, 400];
 
 interface Swept {
   readonly perSecond: number;
@@ -54,12 +55,11 @@ export const settingsSweep: Measure = {
       .flatMap(({ name, variants }) => variants.map((variant) => ({ name, variant })))
       .filter(({ name, variant: { size } }) => !quick || (name === 'batch' && quickSizes.includes(size)));
     const ids = await rig.connect(Math.max(...all.map(({ variant: { size } }) => size)));
-    await rig.delay({ alpha: callMs, beta: callMs, gamma: callMs, delta: callMs });
     const taken: { readonly name: string; readonly variant: Variant; readonly swept: Swept }[] = [];
     try {
       for (const { name, variant } of all) {
         onProgress(`${name}: ${labelOf(variant)}`);
-        taken.push({ name, variant, swept: await sweep(rig, ids.slice(0, variant.size), variant, quick) });
+        taken.push({ name, variant, swept: await sweep(rig, ids, variant, quick) });
       }
     } finally {
       await apply(rig, chosen);
@@ -94,16 +94,19 @@ async function apply(rig: Rig, { inFlight, memoryMb }: Variant): Promise<void> {
   await endProcesses(rig, 'refresher');
 }
 
-async function sweep(rig: Rig, ids: readonly string[], variant: Variant, quick: boolean): Promise<Swept> {
+async function sweep(rig: Rig, all: readonly string[], variant: Variant, quick: boolean): Promise<Swept> {
   await apply(rig, variant);
+  // Each process has compiled its code, and its young heap has grown, after some thousands of refreshes.
+  await rig.delay({});
+  for (let refreshed = 0; refreshed < (quick ? 1 : 3_000); refreshed += all.length)
+    await refreshAll(rig, all);
+  await rig.delay(Object.fromEntries(providerNames.map((name) => [name, callMs])));
+  const ids = all.slice(0, variant.size);
   const durations: number[] = [];
   const cpu: number[] = [];
-  // The young heap has grown, and the code is compiled, after some thousands of refreshes.
-  const warmUps = quick ? 1 : Math.ceil(3_000 / Math.max(100, ids.length));
-  for (let repetition = -warmUps; repetition < (quick ? 2 : 11); repetition += 1) {
+  for (let repetition = 0; repetition < (quick ? 2 : 11); repetition += 1) {
     await rig.claimAll();
     const { durationMs, cpuMs } = await rig.invoke('refresher', refreshEvent(rig, ids));
-    if (repetition < 0) continue;
     durations.push(durationMs);
     cpu.push(cpuMs / ids.length);
   }

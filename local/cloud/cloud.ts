@@ -81,8 +81,8 @@ export interface LocalCloud {
   invoke(idOrName: string, event: Json): Promise<InvocationResult>;
   /** The stack's outputs by name, but of those that name what the local cloud leaves out. */
   outputs: Record<string, string>;
-  /** Lets the queues feed their functions, where they do not yet; what it returns ends that. */
-  startPolling(): () => Promise<void>;
+  /** Lets the queues feed their functions, where they do not yet. */
+  startPolling(): void;
   /** Changes a function's memory or variables; processes that live keep what they started with. */
   configure(idOrName: string, change: FunctionConfiguration): void;
   /** Kills the function's processes without warning. Returns their ids. */
@@ -241,16 +241,16 @@ export async function startCloud(options: LocalCloudOptions): Promise<LocalCloud
     };
 
     await runTriggers(stack, functions, onEvent);
+    let polling = false;
     const startPolling = () => {
-      const sources = stack.eventSources.map((spec) => {
+      if (polling || resources.disposed) return;
+      polling = true;
+      for (const spec of stack.eventSources) {
         const queue = stack.queues.find(({ id }) => id === spec.queueId)!;
-        return startEventSource({ spec, queue, call: queues.callAs(spec.functionId), functions, onEvent });
-      });
-      const stop = async () => {
-        await Promise.all(sources.map((source) => source.stop()));
-      };
-      resources.defer(stop);
-      return stop;
+        const call = queues.callAs(spec.functionId);
+        const source = startEventSource({ spec, queue, call, functions, onEvent });
+        resources.defer(() => source.stop());
+      }
     };
     if (options.polling !== false) startPolling();
     const schedule = startSchedule({

@@ -64,7 +64,7 @@ interface Incident {
   readonly day: Day;
 }
 
-/** Twice what all refreshers have under way at once. */
+/** Four times what all refreshers have under way at once. */
 const crowd = 2_000;
 const scansInAnHour = 12;
 const aDay = 86_400;
