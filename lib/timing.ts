@@ -88,8 +88,7 @@ export function timingOf(settings: Settings): Timing {
 
 /**
  * Messages per invocation of the refresher, all of which are under way at once: a token endpoint is waited for, not
- * computed. Larger batches win nothing where each call is a TLS handshake on a share of a core, and all of a batch stand
- * on one process (docs/performance.md, "Settings").
+ * computed. What larger batches win, and what they cost: docs/performance.md, "Settings".
  */
 export const refreshBatchSize = 100;
 
