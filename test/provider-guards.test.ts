@@ -25,7 +25,7 @@ import { SecretReader } from '../lambdas/secrets/secret-reader.ts';
 import { Queue } from '../lambdas/sqs/queue.ts';
 import { deadLetterRetention } from '../lib/dead-letter-queue.ts';
 import { parseSettings } from '../lib/settings.ts';
-import { timingOf } from '../lib/timing.ts';
+import { refreshBatchSize, timingOf } from '../lib/timing.ts';
 import { startSecrets } from './support/aws.ts';
 import { type TestDatabase, testDatabase } from './support/database.ts';
 import { loaded } from './support/loaded-sealer.ts';
@@ -45,7 +45,6 @@ import {
 const settings = parseSettings({});
 const timing = timingOf(settings);
 const scanInterval = settings.scanIntervalMinutes * 60;
-const batchSize = 100;
 
 let db: TestDatabase;
 let sqs: Awaited<ReturnType<typeof startFauxqs>>;
@@ -203,8 +202,8 @@ async function refresh(
     });
   }
   const unfinished: string[] = [];
-  const batches = Array.from({ length: Math.ceil(ids.length / batchSize) }, (_, index) =>
-    ids.slice(index * batchSize, (index + 1) * batchSize),
+  const batches = Array.from({ length: Math.ceil(ids.length / refreshBatchSize) }, (_, index) =>
+    ids.slice(index * refreshBatchSize, (index + 1) * refreshBatchSize),
   ).values();
   const providers = new ProviderClients(new SecretReader(), 'providers/');
   const metrics = new InvocationMetrics();
@@ -222,7 +221,7 @@ async function refresh(
           settings: {
             attemptHoldSeconds: timing.attemptHold,
             callTimeoutMs: 5_000,
-            maxInFlight: batchSize,
+            maxInFlight: refreshBatchSize,
             retryDelaySeconds: timing.retryDelay,
             shortLifetimeSeconds: timing.shortLifetime,
             eventRelayHoldSeconds: timing.eventRelayHold,
@@ -286,7 +285,7 @@ describe('a provider that is down', () => {
       const calls = callsOf('acme') - before;
       if (scans === 0) {
         // One batch of each refresher at most: whatever starts later finds the circuit open.
-        expect(calls).toBeLessThanOrEqual(refreshers.length * batchSize);
+        expect(calls).toBeLessThanOrEqual(refreshers.length * refreshBatchSize);
       } else {
         expect(calls, `scan ${scans}`).toBe(3);
         expect(scanned, `scan ${scans}`).toMatchObject({ claimed: 3, left: 0 });
@@ -303,7 +302,9 @@ describe('a provider that is down', () => {
     expect(callsOf('other')).toBe(200);
     // Those that failed before the circuit opened have failed once, and nobody has heard of anything.
     expect(await countOf('consecutive_transient_failures > 1 OR consecutive_failures > 0')).toBe(0);
-    expect(await countOf('consecutive_transient_failures = 1')).toBeLessThan(refreshers.length * batchSize);
+    expect(await countOf('consecutive_transient_failures = 1')).toBeLessThan(
+      refreshers.length * refreshBatchSize,
+    );
     expect(await db.sql('SELECT FROM evergrant.threshold_events')).toEqual([]);
 
     answers({});

@@ -90,12 +90,23 @@ describe('the command line', { timeout: 120_000 }, () => {
   });
 
   it.runIf(process.platform === 'linux')(
-    'counts the statements of a refresh, and its connections',
+    'counts the statements of a refresh and its connections, and goes all the way from a scan to the last commit',
     async () => {
-      const { code, stdout } = await bench('--quick', '--json', '--only', 'statements,connections');
+      const { code, stdout } = await bench(
+        '--quick',
+        '--json',
+        '--only',
+        'statements,connections,end-to-end',
+      );
       expect(code).toBe(0);
       const document = JSON.parse(stdout);
-      expect(Object.keys(document)).toEqual(['statementsPerRefresh', 'connections', 'machine', 'measures']);
+      expect(Object.keys(document)).toEqual([
+        'statementsPerRefresh',
+        'connections',
+        'endToEndVsFloor',
+        'machine',
+        'measures',
+      ]);
       expect(document.machine).toMatchObject({ node: process.version, cores: expect.any(Number) });
       expect(document.measures[0]).toMatchObject({
         name: 'statements',
@@ -109,6 +120,9 @@ describe('the command line', { timeout: 120_000 }, () => {
       // Start, one commit and what came of it: with fewer, something is not counted.
       expect(document.statementsPerRefresh).toBeGreaterThanOrEqual(0.03);
       expect(document.connections).toBe(1);
+      // Scanned, fed by the queue and stored: it ends when nothing is left.
+      expect(document.measures[2]).toMatchObject({ facts: { integrations: 2_000 } });
+      expect(document.endToEndVsFloor).toBeGreaterThan(0);
     },
   );
 });
