@@ -271,6 +271,36 @@ const callsOf = (provider: string) =>
   endpoint.calls.filter(({ path }) => path.endsWith(`/${provider}`)).length;
 
 describe('a provider that is down', () => {
+  it('is told from its first failures by those that follow: they count for next to nobody, one by one as they come', async () => {
+    await integrations(40);
+    let calls = 0;
+    endpoint.answer = async () => {
+      calls += 1;
+      await sleep(calls * 10);
+      return { status: 503 };
+    };
+    await refresh(idsOf(await scan()), { database: refreshers[0]! });
+    expect(await state()).toMatchObject({ circuit_open: true });
+    // The first that is released is written alone.
+    expect(await countOf('consecutive_transient_failures > 0')).toBeLessThanOrEqual(1);
+  });
+
+  it('keeps a failure from its row no longer than a second, whatever is pending', async () => {
+    await integrations(12);
+    let calls = 0;
+    const ending = Promise.withResolvers<void>();
+    endpoint.answer = async () => {
+      calls += 1;
+      if (calls === 1) return { status: 503 };
+      await ending.promise;
+      return granted();
+    };
+    const batch = refresh(idsOf(await scan()), { database: refreshers[0]! });
+    await expect.poll(() => countOf('consecutive_transient_failures = 1'), { timeout: 4_000 }).toBe(1);
+    ending.resolve();
+    await batch;
+  });
+
   it('costs a few calls and nobody anything, and all is fresh within two scans of its return', async () => {
     await integrations(1_000);
     await integrations(200, { provider: 'other' });

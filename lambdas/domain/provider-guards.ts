@@ -28,6 +28,20 @@ export const massRefusalLimits: GuardLimits = {
   leastShare: 0.2,
 };
 
+/** What has come of the integrations of a provider that are tried together. */
+export interface Tally {
+  readonly failing: number;
+  readonly answered: number;
+  readonly pending: number;
+}
+
+/** Whether what is pending settles if the limits are reached: they are not yet, and may be. */
+export function isUndecided({ failing, answered, pending }: Tally, limits: GuardLimits): boolean {
+  const reached = (of: number, beside: number) =>
+    of >= limits.leastFailing && of >= limits.leastShare * (of + beside);
+  return !reached(failing, answered + pending) && reached(failing + pending, answered);
+}
+
 /**
  * Integrations that find out whether an open circuit can be closed, at each scan. Three: one may be sick by itself,
  * and two are then still more than half. They are all that a provider gets while it is down.

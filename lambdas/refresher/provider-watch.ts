@@ -1,7 +1,14 @@
 import { metricNames } from '../contract.ts';
 import { before } from '../deadline.ts';
 import type { Outcome } from '../domain/outcome.ts';
-import { hasAnswered, hasCalled, isEvidence, usualRetryAfter } from '../domain/provider-guards.ts';
+import {
+  hasAnswered,
+  hasCalled,
+  isEvidence,
+  isUndecided,
+  type Tally,
+  usualRetryAfter,
+} from '../domain/provider-guards.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
 import { type Database, withTimeout } from '../postgres/database.ts';
@@ -25,9 +32,19 @@ const watchMs = 2_000;
 /** With less time left the results are more urgent: a group without a look is one that the next group makes up for. */
 const leastRemainingMs = 5_000;
 
+/**
+ * How long a failure waits at most for what its batch comes to at the same provider. It has no token that could be lost,
+ * and what is pending keeps the batch from its end anyway.
+ */
+const gatherMs = 1_000;
+
 interface Known {
   refreshed: number;
   pending: number;
+  /** Evidence for a circuit. */
+  failing: number;
+  /** Grants that the provider refused. */
+  refused: number;
 }
 
 /**
@@ -37,6 +54,7 @@ interface Known {
 export class ProviderWatch {
   readonly #parts: WatchParts;
   readonly #known = new Map<string, Known>();
+  readonly #undecided = new Map<string, PromiseWithResolvers<void>>();
   readonly #watched = new Set<StartedAttempt>();
   readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
 
@@ -50,12 +68,28 @@ export class ProviderWatch {
     const known = this.#of(attempt.provider);
     known.pending -= 1;
     if (outcome.kind === 'refreshed') known.refreshed += 1;
+    else if (outcome.kind === 'permanent') known.refused += 1;
+    else if (isEvidence(outcome)) known.failing += 1;
+    this.#release(attempt);
     if (attempt.probe && hasCalled(outcome)) this.#probes.push({ attempt, outcome });
   }
 
   /** No call was made for an attempt, and none will be. */
   notCalled(attempt: StartedAttempt): void {
     this.#of(attempt.provider).pending -= 1;
+    this.#release(attempt);
+  }
+
+  /**
+   * Resolves when the batch's own attempts settle whether a failure is one of its integration or of the whole provider,
+   * or after `gatherMs`: failures that are written down one by one count for their integrations before there are enough
+   * of them to tell. Never throws.
+   */
+  async decided({ provider }: StartedAttempt): Promise<void> {
+    if (!this.#isUndecided(provider) || this.#parts.remainingMs() < leastRemainingMs) return;
+    const decision = this.#undecided.get(provider) ?? Promise.withResolvers<void>();
+    this.#undecided.set(provider, decision);
+    await before(decision.promise, gatherMs).catch(() => undefined);
   }
 
   /**
@@ -85,7 +119,8 @@ export class ProviderWatch {
           })),
           [...concerned].map((provider) => ({
             provider,
-            ...this.#of(provider),
+            refreshed: this.#of(provider).refreshed,
+            pending: this.#of(provider).pending,
             retryAfterSeconds: usualRetryAfter(
               evidence.filter(({ attempt }) => attempt.provider === provider).map(({ failure }) => failure),
             ),
@@ -161,8 +196,18 @@ export class ProviderWatch {
     }
   }
 
+  #isUndecided(provider: string): boolean {
+    const { failing, refreshed, refused, pending } = this.#of(provider);
+    const tally: Tally = { failing, answered: refreshed + refused, pending };
+    return isUndecided(tally, this.#parts.settings.guards.circuit);
+  }
+
+  #release({ provider }: StartedAttempt): void {
+    if (!this.#isUndecided(provider)) this.#undecided.get(provider)?.resolve();
+  }
+
   #of(provider: string): Known {
-    const known = this.#known.get(provider) ?? { refreshed: 0, pending: 0 };
+    const known = this.#known.get(provider) ?? { refreshed: 0, pending: 0, failing: 0, refused: 0 };
     this.#known.set(provider, known);
     return known;
   }

@@ -110,8 +110,8 @@ async function outageIsOneAlarm(
     );
     require(during.disconnected === 0, 'somebody was disconnected');
     require(during.failing === 0, 'a counter of permanent failures moved');
-    // What each refresher may write before its own batch is an outage, as those beside it have not committed yet.
-    require(during.transientlyFailing < circuitLimits.leastShare * mostInFlight &&
+    // What each refresher writes before all of them together are an outage.
+    require(during.transientlyFailing < circuitLimits.leastFailing * refreshersAtOnce &&
       during.mostTransientFailures <= 1, `counters of waiting integrations moved: ${JSON.stringify(during)}`);
     require(during.notifications === 0 && (await provider.emails(client)) === 0, 'somebody was told');
 

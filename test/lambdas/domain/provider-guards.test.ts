@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../../lambdas/domain/outcome.ts';
-import { hasAnswered, isEvidence, usualRetryAfter } from '../../../lambdas/domain/provider-guards.ts';
+import {
+  circuitLimits,
+  hasAnswered,
+  isEvidence,
+  isUndecided,
+  usualRetryAfter,
+} from '../../../lambdas/domain/provider-guards.ts';
 
 const transient = (retryAfterSeconds: number | null, httpStatus: number | null = 503): Failure => ({
   kind: 'transient',
@@ -44,6 +50,34 @@ it('our own faults say nothing about a provider that did not answer them', () =>
   expect(isEvidence(operator(null))).toBe(false);
   expect(isEvidence(transient(null, null))).toBe(true);
   expect(isEvidence(permanent(null))).toBe(true);
+});
+
+describe('whether failures are a provider’s doing', () => {
+  it.each([
+    ['a first failure of a full batch', { failing: 1, answered: 0, pending: 99 }, true],
+    ['one short of half', { failing: 49, answered: 0, pending: 51 }, true],
+    ['half of them', { failing: 50, answered: 0, pending: 50 }, false],
+    ['too few, whatever comes', { failing: 1, answered: 0, pending: 8 }, false],
+    ['just enough, if all fail', { failing: 1, answered: 0, pending: 9 }, true],
+    ['answered for most', { failing: 1, answered: 51, pending: 48 }, false],
+    ['answered for half, and the rest may fail', { failing: 1, answered: 50, pending: 49 }, true],
+    ['nothing is pending', { failing: 30, answered: 70, pending: 0 }, false],
+  ])('is settled or not by %s', (_, tally, undecided) => {
+    expect(isUndecided(tally, circuitLimits)).toBe(undecided);
+  });
+
+  it('is settled when no way that the pending ones come to would change it, and only then', () => {
+    const count = fc.nat({ max: 120 });
+    fc.assert(
+      fc.property(count, count, count, (failing, answered, pending) => {
+        const reachedWith = (more: number) =>
+          failing + more >= circuitLimits.leastFailing &&
+          failing + more >= circuitLimits.leastShare * (failing + answered + pending);
+        const ways = Array.from({ length: pending + 1 }, (_, more) => reachedWith(more));
+        expect(isUndecided({ failing, answered, pending }, circuitLimits)).toBe(new Set(ways).size === 2);
+      }),
+    );
+  });
 });
 
 describe('how long a provider asks to be left alone', () => {
