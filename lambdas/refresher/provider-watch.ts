@@ -1,12 +1,11 @@
 import { metricNames } from '../contract.ts';
 import { before } from '../deadline.ts';
-import type { Outcome } from '../domain/outcome.ts';
+import type { Failure, Outcome } from '../domain/outcome.ts';
 import {
   hasAnswered,
   hasCalled,
   isEvidence,
   isUndecided,
-  type Tally,
   usualRetryAfter,
 } from '../domain/provider-guards.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
@@ -54,7 +53,11 @@ interface Known {
 export class ProviderWatch {
   readonly #parts: WatchParts;
   readonly #known = new Map<string, Known>();
-  readonly #undecided = new Map<string, PromiseWithResolvers<void>>();
+  readonly #waiting: {
+    readonly provider: string;
+    readonly kind: Failure['kind'];
+    readonly release: () => void;
+  }[] = [];
   readonly #watched = new Set<StartedAttempt>();
   readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
 
@@ -82,13 +85,13 @@ export class ProviderWatch {
 
   /**
    * Resolves when the batch's own attempts settle whether a failure is one of its integration or of the whole provider,
-   * or after `gatherMs`: failures that are written down one by one count for their integrations before there are enough
-   * of them to tell. Never throws.
+   * or after `gatherMs`: failures that are written down one by one count for their integrations, and refused grants are
+   * disconnected, before there are enough of them to tell. Never throws.
    */
-  async decided({ provider }: StartedAttempt): Promise<void> {
-    if (!this.#isUndecided(provider) || this.#parts.remainingMs() < leastRemainingMs) return;
-    const decision = this.#undecided.get(provider) ?? Promise.withResolvers<void>();
-    this.#undecided.set(provider, decision);
+  async decided({ provider }: StartedAttempt, { kind }: Failure): Promise<void> {
+    if (!this.#isUndecided(provider, kind) || this.#parts.remainingMs() < leastRemainingMs) return;
+    const decision = Promise.withResolvers<void>();
+    this.#waiting.push({ provider, kind, release: decision.resolve });
     await before(decision.promise, gatherMs).catch(() => undefined);
   }
 
@@ -196,14 +199,18 @@ export class ProviderWatch {
     }
   }
 
-  #isUndecided(provider: string): boolean {
+  /** Each kind of failure by the guard that protects from it: refusals for disconnections, all others for the circuit. */
+  #isUndecided(provider: string, kind: Failure['kind']): boolean {
     const { failing, refreshed, refused, pending } = this.#of(provider);
-    const tally: Tally = { failing, answered: refreshed + refused, pending };
-    return isUndecided(tally, this.#parts.settings.guards.circuit);
+    const { circuit, massRefusal } = this.#parts.settings.guards;
+    return kind === 'permanent'
+      ? isUndecided({ failing: refused, answered: refreshed, pending }, massRefusal)
+      : isUndecided({ failing, answered: refreshed + refused, pending }, circuit);
   }
 
   #release({ provider }: StartedAttempt): void {
-    if (!this.#isUndecided(provider)) this.#undecided.get(provider)?.resolve();
+    for (const waiting of this.#waiting)
+      if (waiting.provider === provider && !this.#isUndecided(provider, waiting.kind)) waiting.release();
   }
 
   #of(provider: string): Known {

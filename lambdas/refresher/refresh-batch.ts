@@ -288,7 +288,7 @@ async function refreshOne(
 
   // The provider refused our client: what we hold of it may be out of date.
   if (outcome.kind === 'operator') parts.providers.forget(provider);
-  if (outcome.kind !== 'permanent') await watch.decided(attempt);
+  await watch.decided(attempt, outcome);
   const delaySeconds = retryDelaySeconds(outcome, settings.retryDelaySeconds, Math.random());
   // What may have spent the token is not asked sooner than ever.
   const early = doubtful ? null : scheduler.afterFailure(attempt, outcome);

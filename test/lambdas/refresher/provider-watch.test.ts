@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Outcome } from '../../../lambdas/domain/outcome.ts';
+import type { Failure, Outcome } from '../../../lambdas/domain/outcome.ts';
 import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
@@ -7,7 +7,7 @@ import type { StartedAttempt } from '../../../lambdas/postgres/start-attempts.ts
 import { ProviderWatch } from '../../../lambdas/refresher/provider-watch.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
-const down: Outcome = {
+const down: Failure = {
   kind: 'transient',
   code: 'http_503',
   httpStatus: 503,
@@ -15,7 +15,7 @@ const down: Outcome = {
   retryAfterSeconds: null,
   doubtful: false,
 };
-const refused: Outcome = {
+const refused: Failure = {
   kind: 'permanent',
   code: 'invalid_grant',
   httpStatus: 400,
@@ -87,14 +87,14 @@ describe('a failure waits', () => {
     const [first, second, ...others] = attempts(20);
     const watch = watchOf([first!, second!, ...others]);
     watch.learned(first!, down);
-    const waiting = [watch.decided(first!)];
+    const waiting = [watch.decided(first!, down)];
     watch.learned(second!, down);
-    waiting.push(watch.decided(second!));
+    waiting.push(watch.decided(second!, down));
     for (const attempt of others.slice(0, 7)) watch.learned(attempt, down);
     expect(await Promise.all(waiting.map(isOver))).toEqual([false, false]);
     watch.learned(others[7]!, down);
     expect(await Promise.all(waiting.map(isOver))).toEqual([true, true]);
-    expect(await isOver(watch.decided(others[7]!))).toBe(true);
+    expect(await isOver(watch.decided(others[7]!, down))).toBe(true);
   });
 
   it.each([
@@ -104,7 +104,7 @@ describe('a failure waits', () => {
     const [first, ...others] = attempts(20);
     const watch = watchOf([first!, ...others]);
     watch.learned(first!, down);
-    const waiting = watch.decided(first!);
+    const waiting = watch.decided(first!, down);
     for (const attempt of others.slice(0, 10)) watch.learned(attempt, answer);
     expect(await isOver(waiting)).toBe(false);
     watch.learned(others[10]!, answer);
@@ -115,18 +115,50 @@ describe('a failure waits', () => {
     const [first, ...others] = attempts(20);
     const watch = watchOf([first!, ...others]);
     watch.learned(first!, down);
-    const waiting = watch.decided(first!);
+    const waiting = watch.decided(first!, down);
     for (const attempt of others.slice(0, 10)) watch.notCalled(attempt);
     expect(await isOver(waiting)).toBe(false);
     watch.notCalled(others[10]!);
     expect(await isOver(waiting)).toBe(true);
   });
 
+  it('as a refusal until a fifth of its batch are refused, which holds disconnections for all of them', async () => {
+    const [first, second, ...others] = attempts(120);
+    const watch = watchOf([first!, second!, ...others]);
+    watch.learned(first!, refused);
+    const waiting = [watch.decided(first!, refused)];
+    watch.learned(second!, refused);
+    waiting.push(watch.decided(second!, refused));
+    for (const attempt of others.slice(0, 21)) watch.learned(attempt, refused);
+    expect(await Promise.all(waiting.map(isOver))).toEqual([false, false]);
+    watch.learned(others[21]!, refused);
+    expect(await Promise.all(waiting.map(isOver))).toEqual([true, true]);
+  });
+
+  it('as a refusal until so many are refreshed that it is its user’s doing, whatever else fails', async () => {
+    const [first, ...others] = attempts(100);
+    const watch = watchOf([first!, ...others]);
+    watch.learned(first!, refused);
+    const waiting = watch.decided(first!, refused);
+    for (const attempt of others.slice(0, 80))
+      watch.learned(attempt, { kind: 'refreshed', tokens: {} } as Outcome);
+    expect(await isOver(waiting)).toBe(false);
+    watch.learned(others[80]!, down);
+    expect(await isOver(waiting)).toBe(true);
+  });
+
+  it('not as a refusal where the batch has too few of its provider', async () => {
+    const [first, ...others] = attempts(19);
+    const watch = watchOf([first!, ...others]);
+    watch.learned(first!, refused);
+    expect(await isOver(watch.decided(first!, refused))).toBe(true);
+  });
+
   it('for a second at most', async () => {
     const [first, ...others] = attempts(20);
     const watch = watchOf([first!, ...others]);
     watch.learned(first!, down);
-    const waiting = watch.decided(first!);
+    const waiting = watch.decided(first!, down);
     await vi.advanceTimersByTimeAsync(999);
     expect(await isOver(waiting)).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
@@ -138,9 +170,9 @@ describe('a failure waits', () => {
     const few = attempts(3, 'other');
     const watch = watchOf([first!, ...others, ...few]);
     watch.learned(first!, down);
-    const waiting = watch.decided(first!);
+    const waiting = watch.decided(first!, down);
     for (const attempt of few) watch.learned(attempt, down);
-    expect(await isOver(watch.decided(few[0]!))).toBe(true);
+    expect(await isOver(watch.decided(few[0]!, down))).toBe(true);
     expect(await isOver(waiting)).toBe(false);
   });
 
@@ -148,6 +180,6 @@ describe('a failure waits', () => {
     const [first, ...others] = attempts(20);
     const watch = watchOf([first!, ...others], 4_000);
     watch.learned(first!, down);
-    expect(await isOver(watch.decided(first!))).toBe(true);
+    expect(await isOver(watch.decided(first!, down))).toBe(true);
   });
 });
