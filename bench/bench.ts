@@ -3,8 +3,9 @@ import { styleText } from 'node:util';
 import type { MeasureContext } from './speed/measure.ts';
 import { measures } from './speed/measures.ts';
 import { helpText, readOptions, UsageError } from './speed/options.ts';
-import { documentOf, type Machine, type Taken, tableOf } from './speed/render.ts';
+import { documentOf, type Machine, tableOf } from './speed/render.ts';
 import { type Rig, rigDirectory, startRig } from './speed/rig.ts';
+import { takeAll } from './speed/take.ts';
 
 async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2), measures);
@@ -13,16 +14,18 @@ async function main(): Promise<number> {
     return 0;
   }
   const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+  const { signal } = interruption;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interruption.abort());
+  const say = (line: string) => process.stderr.write(`${line}\n`);
   const onProgress = (step: string) => {
-    if (interruption.signal.aborted) throw new Error('interrupted');
-    process.stderr.write(`… ${step}\n`);
+    if (signal.aborted) throw new Error('interrupted');
+    say(`… ${step}`);
   };
   let shared: Promise<Rig> | undefined;
   const context: MeasureContext = {
     quick: options.quick,
     onProgress,
-    signal: interruption.signal,
+    signal,
     rig() {
       shared ??= rigDirectory().then((directory) => startRig({ directory, onProgress }));
       return shared;
@@ -34,24 +37,23 @@ async function main(): Promise<number> {
     node: process.version,
     date: new Date().toISOString().slice(0, 10),
   };
-  const taken: Taken[] = [];
   try {
-    for (const measure of options.chosen) {
-      onProgress(`${measure.name}: ${measure.what}`);
-      taken.push({ measure, outcome: await measure.run(context) });
-    }
-  } finally {
-    await (await shared?.catch(() => undefined))?.stop();
-  }
-  process.stdout.write(
-    options.json
-      ? `${JSON.stringify(documentOf(machine, taken))}\n`
-      : tableOf(machine, taken, {
+    const { taken, failed } = await takeAll(options.chosen, context, say);
+    if (options.json) process.stdout.write(`${JSON.stringify(documentOf(machine, taken, failed))}\n`);
+    else if (taken.length > 0) {
+      process.stdout.write(
+        tableOf(machine, taken, {
           width: Math.max(40, Math.min(process.stdout.columns ?? 100, 120)),
           styled: (format, text) => styleText(format, text, { stream: process.stdout }),
         }),
-  );
-  return 0;
+      );
+    }
+    for (const { measure, message } of failed) say(`${measure.name} failed: ${message}`);
+    if (signal.aborted) say(`interrupted after ${taken.length} of ${options.chosen.length} measures`);
+    return failed.length > 0 || signal.aborted ? 1 : 0;
+  } finally {
+    await (await shared?.catch(() => undefined))?.stop();
+  }
 }
 
 try {

@@ -3,7 +3,7 @@ import { Construct } from 'constructs';
 import { refresherEnv } from '../lambdas/contract.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
-import { refreshBatchingWindowSeconds, refreshBatchSize } from './timing.ts';
+import { refreshBatchingWindowSeconds, refreshBatchSize, refresherMemoryMb } from './timing.ts';
 
 /** The function that calls token endpoints, fed by the refresh queue. */
 export class Refresher extends Construct {
@@ -15,7 +15,7 @@ export class Refresher extends Construct {
     this.function = new StageFunction(this, 'Function', {
       stage: 'refresher',
       description: 'Evergrant: refreshes integrations at their providers',
-      memoryMb: 512,
+      memoryMb: refresherMemoryMb,
       timeoutSeconds: timing.refresherTimeout,
       logRetentionDays: settings.logRetentionDays,
       database: props.database,

@@ -114,7 +114,7 @@ export const settingsSchema = z
     /** Gets the alarms, after confirming the subscription that AWS mails. */
     alarmEmail: z.email('must be an email address').optional(),
     /**
-     * Refreshers running at the same time at most, each with up to a hundred calls under way. The default leaves a new
+     * Refreshers running at the same time at most, each with up to two hundred calls under way. The default leaves a new
      * account, which may have ten concurrent executions in all, room for everything else.
      */
     maxConcurrency: whole(2, 1_000).default(5),

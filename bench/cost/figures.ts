@@ -118,12 +118,12 @@ async function leversOf(basis: Basis): Promise<Lever[]> {
     ),
     lever(
       `Half the memory for the refresher (${memoryMb / 2} MB)`,
-      '`lib/refresher.ts`; batches take longer, as memory is CPU',
+      '`lib/timing.ts`; batches take longer, as memory is CPU',
       withMemory(memoryMb / 2),
     ),
     lever(
       `Twice the memory for the refresher (${memoryMb * 2} MB)`,
-      '`lib/refresher.ts`; batches are done sooner',
+      '`lib/timing.ts`; batches are done sooner',
       withMemory(memoryMb * 2),
     ),
     lever(`Batches of 10, to show what batches of ${basis.stack.refreshBatchSize} save`, '`lib/timing.ts`', {

@@ -1,10 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { refresherMemoryMb } from '../../lib/timing.ts';
 import { heapFlags } from '../../local/cloud/execution-environment.ts';
-
-/** What the template gives the scanner and the refresher, so that nobody collects more garbage than the other. */
-const memoryMb = 512;
 
 /** What one run of a peer took. */
 export interface PeerReport {
@@ -19,9 +17,9 @@ export interface Peer {
   stop(): void;
 }
 
-/** Forks a file of this folder. It gets the order as its first message, and does it once for each message after that. */
+/** Forks a file of this folder, with the heap of a refresher, so that neither collects more garbage than the other. It gets the order as its first message, and does it once for each message after that. */
 export function startPeer(file: string, order: object): Peer {
-  const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(memoryMb) });
+  const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(refresherMemoryMb) });
   const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));

@@ -16,6 +16,12 @@ export interface Taken {
   readonly outcome: Outcome;
 }
 
+/** A measure that could not be taken, and why. */
+export interface Failed {
+  readonly measure: Measure;
+  readonly message: string;
+}
+
 export interface TableStyle {
   /** Characters in a line at most, where words can be told apart. */
   readonly width: number;
@@ -31,7 +37,7 @@ export function isMet(goal: Goal | null, value: number): boolean | null {
 }
 
 /** For machines: the figures by their keys, then all that is known of them. */
-export function documentOf(machine: Machine, taken: readonly Taken[]): object {
+export function documentOf(machine: Machine, taken: readonly Taken[], failed: readonly Failed[]): object {
   return {
     ...Object.fromEntries(taken.map(({ measure, outcome }) => [measure.key, outcome.value])),
     machine,
@@ -48,7 +54,20 @@ export function documentOf(machine: Machine, taken: readonly Taken[]): object {
         facts,
       }),
     ),
+    failed: failed.map(({ measure: { name, key }, message }) => ({ name, key, message })),
   };
+}
+
+/** One figure in a line, as it is taken. */
+export function lineOf({ measure: { key, unit, goal }, outcome: { value, spread } }: Taken): string {
+  const met = isMet(goal, value);
+  return [
+    `${key} ${rounded(value)}${unit && ` ${unit}`}`,
+    spread && ` (${rounded(spread[0])} … ${rounded(spread[1])})`,
+    met !== null && `, ${goalText(goal)}: ${met ? 'met' : 'missed'}`,
+  ]
+    .filter(Boolean)
+    .join('');
 }
 
 /** For people: the figures as a table, what each is made of, and the machine. */

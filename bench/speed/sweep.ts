@@ -1,5 +1,5 @@
 import { refresherEnv } from '../../lambdas/contract.ts';
-import { refreshBatchSize } from '../../lib/timing.ts';
+import { refreshBatchSize, refresherMemoryMb } from '../../lib/timing.ts';
 import { figureOf, type Measure } from './measure.ts';
 import { peakMb } from './memory.ts';
 import { endProcesses } from './processes.ts';
@@ -16,7 +16,11 @@ interface Variant {
 }
 
 /** Of the template. */
-const chosen: Variant = { size: refreshBatchSize, inFlight: refreshBatchSize, memoryMb: 512 };
+const chosen: Variant = {
+  size: refreshBatchSize,
+  inFlight: refreshBatchSize,
+  memoryMb: refresherMemoryMb,
+};
 
 /** Each group varies one setting; what is the same as `chosen` is taken in each group anew. */
 const groups: readonly { readonly name: string; readonly variants: readonly Variant[] }[] = [

@@ -4,7 +4,7 @@ import { failed, identifier, ok, type Topic, warning } from './topic.ts';
 const oldestVersion = 14;
 const clockWarningSeconds = 5;
 const clockFailureSeconds = 60;
-/** A statement of a hundred results has to get through. */
+/** A statement of two hundred results has to get through. */
 const shortestStatementTimeoutSeconds = 5;
 
 /** About the server and the way to it. */

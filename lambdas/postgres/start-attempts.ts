@@ -69,7 +69,7 @@ RETURNING i.id, coalesce(i.provider, '') AS provider, ${grantToken('i')} AS toke
   CASE WHEN isfinite(i.expires_at) AND isfinite(i.last_refresh_success)
        THEN extract(epoch FROM i.expires_at - i.last_refresh_success)::float8 END AS lifetime_seconds`;
 
-/** A product may keep whole documents in it, and a batch reads a hundred at once: beyond this, as stored, it counts as none. */
+/** A product may keep whole documents in it, and a batch reads two hundred at once: beyond this, as stored, it counts as none. */
 const longestMetadataBytes = 100_000;
 
 export function startAttempts(

@@ -103,7 +103,7 @@ export class ProviderClients {
     this.#prefix = prefix;
   }
 
-  /** What came of a provider's secret when it was looked at last: a batch asks a hundred times for the same. */
+  /** What came of a provider's secret when it was looked at last: a batch asks two hundred times for the same. */
   readonly #known = new Map<
     string,
     { readonly secret: string | null; readonly found: ProviderClientLookup }

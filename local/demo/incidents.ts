@@ -64,13 +64,12 @@ interface Incident {
   readonly day: Day;
 }
 
-/** Four times what all refreshers have under way at once. */
-const crowd = 2_000;
 const scansInAnHour = 12;
 const aDay = 86_400;
 const { maxConcurrency: refreshersAtOnce } = parseSettings({ database: 'existing' });
 /** With a batch of messages each: what can be under way when nobody knows of the outage yet. */
 const mostInFlight = refreshBatchSize * refreshersAtOnce;
+const crowd = 2 * mostInFlight;
 
 async function outageIsOneAlarm(
   { client, day }: Incident,

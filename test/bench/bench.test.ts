@@ -2,11 +2,20 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify, styleText } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { figureOf, type Measure, type Outcome, ratioOf, sideBySide } from '../../bench/speed/measure.ts';
+import {
+  figureOf,
+  type Measure,
+  type MeasureContext,
+  type Outcome,
+  ratioOf,
+  sideBySide,
+} from '../../bench/speed/measure.ts';
 import { measures } from '../../bench/speed/measures.ts';
 import { readOptions, UsageError } from '../../bench/speed/options.ts';
-import { documentOf, isMet, type Taken, tableOf } from '../../bench/speed/render.ts';
+import { documentOf, isMet, lineOf, type Taken, tableOf } from '../../bench/speed/render.ts';
 import { percentile } from '../../bench/speed/tail.ts';
+import { takeAll } from '../../bench/speed/take.ts';
+import { refreshBatchSize } from '../../lib/timing.ts';
 
 const root = path.join(import.meta.dirname, '..', '..');
 
@@ -106,6 +115,7 @@ describe('the command line', { timeout: 120_000 }, () => {
         'endToEndVsFloor',
         'machine',
         'measures',
+        'failed',
       ]);
       expect(document.machine).toMatchObject({ node: process.version, cores: expect.any(Number) });
       expect(document.measures[0]).toMatchObject({
@@ -115,10 +125,10 @@ describe('the command line', { timeout: 120_000 }, () => {
         spread: null,
         goal: { atMost: 0.1 },
         met: true,
-        facts: { providerAnsweringIn0Ms: { refreshes: 500, batches: 5 } },
+        facts: { providerAnsweringIn0Ms: { refreshes: 5 * refreshBatchSize, batches: 5 } },
       });
       // Start, one commit and what came of it: with fewer, something is not counted.
-      expect(document.statementsPerRefresh).toBeGreaterThanOrEqual(0.03);
+      expect(document.statementsPerRefresh).toBeGreaterThanOrEqual(3 / refreshBatchSize);
       expect(document.connections).toBe(1);
       // Scanned, fed by the queue and stored: it ends when nothing is left.
       expect(document.measures[2]).toMatchObject({ facts: { integrations: 2_000 } });
@@ -234,7 +244,9 @@ a CPU, 2 cores, Node v24.0.0, 2026-01-02
 });
 
 it('the document has the figures by their keys, and all that is known of them', () => {
-  const document = JSON.parse(JSON.stringify(documentOf(machine, taken)));
+  const document = JSON.parse(
+    JSON.stringify(documentOf(machine, taken, [{ measure: measure('tail'), message: 'why' }])),
+  );
   expect(document).toMatchObject({ refreshKey: 0.71234, memoryKey: 243.2, costKey: 0.6935, machine });
   expect(document.measures.map(({ met }: { met: boolean | null }) => met)).toEqual([true, false, null]);
   expect(document.measures[0]).toEqual({
@@ -247,5 +259,73 @@ it('the document has the figures by their keys, and all that is known of them', 
     goal: { atLeast: 0.6 },
     met: true,
     facts: { refreshesPerCpuSecond: [1214, 1294.4], provider: { answeringIn150Ms: { batchMs: 211 } } },
+  });
+  expect(document.failed).toEqual([{ name: 'tail', key: 'tailKey', message: 'why' }]);
+});
+
+it('a figure in a line has its spread, and what it was to be', () => {
+  expect(taken.map(lineOf)).toEqual([
+    'refreshKey 0.712 × (0.65 … 0.75), at least 0.6: met',
+    'memoryKey 243 MB, at most 160: missed',
+    'costKey 0.694 $',
+  ]);
+});
+
+describe('one measure after the other', () => {
+  const context = (of: { signal?: AbortSignal; rig?: MeasureContext['rig'] } = {}): MeasureContext => ({
+    quick: true,
+    onProgress: () => undefined,
+    signal: new AbortController().signal,
+    rig: () => Promise.reject(new Error('no system here')),
+    ...of,
+  });
+  const names = (of: readonly { readonly measure: Measure }[]) => of.map(({ measure: { name } }) => name);
+
+  it('is taken although one before it fails, and says so', async () => {
+    const said: string[] = [];
+    const { taken, failed } = await takeAll(
+      [
+        measure('refresh', { run: async () => outcome(1) }),
+        measure('tail', { run: () => Promise.reject(new Error('why')) }),
+        measure('memory', { run: async () => outcome(2) }),
+      ],
+      context(),
+      (line) => said.push(line),
+    );
+    expect([names(taken), names(failed)]).toEqual([['refresh', 'memory'], ['tail']]);
+    expect(said).toEqual([
+      '… refresh: what refresh says',
+      '  refreshKey 1; took 0 s',
+      '… tail: what tail says',
+      '  tail failed: why',
+      '… memory: what memory says',
+      '  memoryKey 2; took 0 s',
+    ]);
+  });
+
+  it('is not taken without the system', async () => {
+    const needy = (name: string) =>
+      measure(name, { run: async ({ rig }) => outcome(Object.keys(await rig()).length) });
+    const { taken, failed } = await takeAll([needy('refresh'), needy('tail')], context(), () => undefined);
+    expect([names(taken), failed]).toEqual([[], [{ measure: expect.anything(), message: 'no system here' }]]);
+  });
+
+  it('keeps what was taken when somebody interrupts', async () => {
+    const interruption = new AbortController();
+    const { taken, failed } = await takeAll(
+      [
+        measure('refresh', { run: async () => outcome(1) }),
+        measure('tail', {
+          run: () => {
+            interruption.abort();
+            return Promise.reject(new Error('interrupted'));
+          },
+        }),
+        measure('memory', { run: async () => outcome(2) }),
+      ],
+      context({ signal: interruption.signal }),
+      () => undefined,
+    );
+    expect([names(taken), names(failed)]).toEqual([['refresh'], []]);
   });
 });
