@@ -58,7 +58,8 @@ export class ProviderWatch {
     readonly kind: Failure['kind'];
     readonly release: () => void;
   }[] = [];
-  readonly #watched = new Set<StartedAttempt>();
+  /** Failures that have been learned, and that no look has had yet. */
+  #unwatched: { readonly attempt: StartedAttempt; readonly failure: Failure }[] = [];
   readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
 
   constructor(parts: WatchParts, attempts: readonly StartedAttempt[]) {
@@ -73,6 +74,8 @@ export class ProviderWatch {
     if (outcome.kind === 'refreshed') known.refreshed += 1;
     else if (outcome.kind === 'permanent') known.refused += 1;
     else if (isEvidence(outcome)) known.failing += 1;
+    if (outcome.kind !== 'refreshed' && isEvidence(outcome))
+      this.#unwatched.push({ attempt, failure: outcome });
     this.#release(attempt);
     if (attempt.probe && hasCalled(outcome)) this.#probes.push({ attempt, outcome });
   }
@@ -97,13 +100,15 @@ export class ProviderWatch {
 
   /**
    * Looks whether a group of failures is their providers' doing, before it is committed: what is decided holds for this
-   * group as well. A commit that is tried again is not looked at again. Without failures nothing is asked.
+   * group as well. All that the batch has learned of these providers is looked at, once: those that waited together count
+   * before the first of them is committed, and a commit that is tried again is not looked at again. Without failures
+   * nothing is asked.
    */
   async watch(failures: readonly FailureOfAttempt[]): Promise<void> {
     const { database, settings, logger, remainingMs } = this.#parts;
-    const fresh = failures.filter(({ attempt }) => !this.#watched.has(attempt));
-    for (const { attempt } of fresh) this.#watched.add(attempt);
-    const evidence = fresh.filter(({ failure }) => isEvidence(failure));
+    const providers = new Set(failures.map(({ attempt }) => attempt.provider));
+    const evidence = this.#unwatched.filter(({ attempt }) => providers.has(attempt.provider));
+    this.#unwatched = this.#unwatched.filter(({ attempt }) => !providers.has(attempt.provider));
     if (evidence.length === 0) return;
     if (remainingMs() < leastRemainingMs) {
       logger.warn('no time left to watch providers', { count: evidence.length });
