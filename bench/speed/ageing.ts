@@ -17,7 +17,7 @@ export const claimAgeing: Measure = {
   unit: '×',
   goal: { atMost: 1.5 },
   async run({ quick, rig: started, onProgress }) {
-    const rows = quick ? 5_000 : 100_000;
+    const rows = quick ? 5_000 : 1_000_000;
     const cycles = quick ? 4 : 20;
     const rig = await started();
     const connections = Array.from(

@@ -59,7 +59,7 @@ async function take({ quick, rig: started, onProgress }: MeasureContext): Promis
       }
       await rig.sql('VACUUM (ANALYZE) integrations');
       const runs: number[] = [];
-      for (let repetition = 0; repetition <= (quick ? 3 : 7); repetition += 1) {
+      for (let repetition = 0; repetition <= (quick ? 2 : 7); repetition += 1) {
         await rig.sql(
           `UPDATE integrations SET refresh_held_until = NULL, refresh_claim_open = false WHERE expires_at <= now()`,
         );
@@ -79,7 +79,15 @@ async function take({ quick, rig: started, onProgress }: MeasureContext): Promis
         ]),
       ),
     };
-    return { growth, idle: await measureIdle(rig, rows, quick ? 1 : 5, onProgress) };
+    return {
+      growth,
+      idle: await measureIdle(
+        rig,
+        rows,
+        quick ? { repetitions: 1, warmScans: 1 } : { repetitions: 5, warmScans: 5 },
+        onProgress,
+      ),
+    };
   } finally {
     // What follows must meet neither a vacuum of all these rows nor their checkpoint.
     await rig.connect(0);
@@ -139,7 +147,7 @@ function claimChunk(database: Database, after: Date | null, limit: number): Prom
 async function measureIdle(
   rig: Rig,
   rows: number,
-  repetitions: number,
+  { repetitions, warmScans }: { readonly repetitions: number; readonly warmScans: number },
   onProgress: (step: string) => void,
 ): Promise<Outcome> {
   onProgress(
@@ -204,7 +212,7 @@ async function measureIdle(
       ...figureOf(each),
       facts: {
         rows,
-        firstScanOfAProcessMs: Number(figureOf(firsts).value.toFixed(1)),
+        firstScanOfProcessMs: Number(figureOf(firsts).value.toFixed(1)),
         meanScanMs: Math.round(walls / scans),
         sequentialScans: sequential,
         ...Object.fromEntries(
@@ -216,5 +224,3 @@ async function measureIdle(
     await observer.end();
   }
 }
-
-const warmScans = 5;

@@ -58,8 +58,8 @@ export function helpText(measures: readonly Measure[]): string {
   return `Measures how fast the bundled functions are, beside what they are compared with, in one run.
 
 Usage
-  npm run bench                           everything: about half an hour on an otherwise idle Linux machine
-  npm run bench -- --quick                smaller sizes, about a minute: a look, not a proof
+  npm run bench                           everything: an hour and a half on an otherwise idle Linux machine
+  npm run bench -- --quick                smaller sizes, under a minute: a look, not a proof
   npm run bench -- --only refresh scan    these alone
   npm run --silent bench -- --json        one JSON document
 

@@ -38,7 +38,7 @@ const groups: readonly { readonly name: string; readonly variants: readonly Vari
   },
 ];
 
-const quickSizes: readonly number[] = [10, refreshBatchSize, 200, 400];
+const quickSizes: readonly number[] = [100, refreshBatchSize];
 
 interface Swept {
   readonly perSecond: number;

@@ -78,6 +78,7 @@ describe('settings', () => {
     ['refreshWindowSeconds', 300, /scan interval/],
     ['refreshWindowSeconds', 10, /60/],
     ['retryDelaySeconds', 0, /1/],
+    ['callTimeoutSeconds', 2, /3/],
     ['callTimeoutSeconds', 61, /60/],
     ['warningThreshold', 0, /1/],
     ['warningThreshold', 3, /below disconnectThreshold/],

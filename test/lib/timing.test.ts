@@ -7,7 +7,7 @@ import { refreshBatchingWindowSeconds, timingOf } from '../../lib/timing.ts';
 const settings = fc
   .record({
     scanIntervalMinutes: fc.integer({ min: 1, max: 60 }),
-    callTimeoutSeconds: fc.integer({ min: 1, max: 60 }),
+    callTimeoutSeconds: fc.integer({ min: 3, max: 60 }),
     retryDelaySeconds: fc.option(fc.integer({ min: 1, max: 86_400 }), { nil: undefined }),
     refreshWindowSeconds: fc.integer({ min: 60, max: 30 * 86_400 }),
   })
