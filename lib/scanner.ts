@@ -7,6 +7,7 @@ import { acknowledge } from './acknowledge.ts';
 import { deadLetterRetention } from './dead-letter-queue.ts';
 import { StageFunction } from './function.ts';
 import type { StageProps } from './stage.ts';
+import { scannerMemoryMb } from './timing.ts';
 
 /** The rule and the function that claims due integrations. */
 export class Scanner extends Construct {
@@ -19,7 +20,7 @@ export class Scanner extends Construct {
     this.function = new StageFunction(this, 'Function', {
       stage: 'scanner',
       description: 'Evergrant: claims integrations whose token is about to expire',
-      memoryMb: 512,
+      memoryMb: scannerMemoryMb,
       timeoutSeconds: timing.scannerTimeout,
       logRetentionDays: settings.logRetentionDays,
       database: props.database,

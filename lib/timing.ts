@@ -93,10 +93,13 @@ export function timingOf(settings: Settings): Timing {
 export const refreshBatchSize = 200;
 
 /**
- * Of the refresher. Lambda gives CPU in proportion to memory, and pays for both by the same measure: so much that each
+ * Of the refresher. Lambda gives CPU in proportion to memory, and a price for both: so much that each
  * call of a batch has the part of a core in which its answer is committed soon, 0.3 % of one.
  */
 export const refresherMemoryMb = 1_024;
+
+/** A scan of a million integrations lasts a quarter of its time with it: docs/cost.md, "Does it keep up". */
+export const scannerMemoryMb = 512;
 
 /** Messages gather this long for a fuller batch: fewer statements per refresh. */
 export const refreshBatchingWindowSeconds = 1;

@@ -3,6 +3,7 @@ import { PostgresConnection } from '../../lambdas/postgres/database.ts';
 import { startAttempts } from '../../lambdas/postgres/start-attempts.ts';
 import { storeRefreshed } from '../../lambdas/postgres/store-refreshed.ts';
 import { refreshBatchSize } from '../../lib/timing.ts';
+import { fill, filledAtOnce } from './filled-table.ts';
 import { figureOf, type Measure } from './measure.ts';
 import type { Rig } from './rig.ts';
 
@@ -25,7 +26,12 @@ export const claimAgeing: Measure = {
       () => new PostgresConnection({ url: rig.databaseUrl }),
     );
     try {
-      await rig.connect(rows);
+      await rig.connect(0);
+      onProgress(`filling the table with ${rows.toLocaleString('en-US')} rows`);
+      for (let filled = 0; filled < rows; filled += filledAtOnce) {
+        await fill(rig, Math.min(filledAtOnce, rows - filled), `now() + interval '1 minute'`);
+      }
+      await rig.sql('VACUUM (ANALYZE) integrations');
       await rig.sql(`SELECT pg_stat_reset_single_table_counters('integrations'::regclass)`);
       const claimMs: number[] = [];
       const sizes: Size[] = [await sizeOf(rig)];
@@ -66,38 +72,46 @@ async function runCycle([scanner, ...others]: readonly PostgresConnection[], row
   if (!scanner) throw new Error('there is no connection');
   const waiting: string[] = [];
   let claiming = true;
+  let failed = false;
   let claimMs = 0;
   const refresher = async (database: PostgresConnection) => {
     for (;;) {
       const ids = waiting.splice(0, refreshBatchSize);
-      if (ids.length > 0) await refresh(database, ids);
+      if (ids.length > 0 && !failed) await refresh(database, ids);
       else if (!claiming) return;
       else await new Promise((resolve) => setTimeout(resolve, 5));
     }
   };
-  const working = others.map(refresher);
+  const working = Promise.all(others.map(refresher));
+  working.catch(() => {
+    failed = true;
+  });
   let claimed = 0;
   let after: Date | null = null;
-  while (claimed < rows) {
-    const beganAtMs = performance.now();
-    const chunk: Awaited<ReturnType<typeof claimDue>> = await claimDue(scanner, {
-      windowSeconds: 600,
-      holdSeconds: 270,
-      provider: null,
-      after,
-      limit: Math.min(chunkSize, rows - claimed),
-      collectedAt: null,
-    });
-    claimMs += performance.now() - beganAtMs;
-    if (chunk.length === 0) throw new Error(`${claimed} of ${rows} rows were claimed`);
-    claimed += chunk.length;
-    after = chunk.at(-1)?.expires_at ?? after;
-    waiting.push(...chunk.map(({ id }) => id));
-    // So that a cycle's claims meet its stores, as they do where refreshers keep up.
-    while (waiting.length > 4 * chunkSize) await new Promise((resolve) => setTimeout(resolve, 2));
+  try {
+    while (claimed < rows && !failed) {
+      const beganAtMs = performance.now();
+      const chunk: Awaited<ReturnType<typeof claimDue>> = await claimDue(scanner, {
+        windowSeconds: 600,
+        holdSeconds: 270,
+        provider: null,
+        after,
+        limit: Math.min(chunkSize, rows - claimed),
+        collectedAt: null,
+      });
+      claimMs += performance.now() - beganAtMs;
+      if (chunk.length === 0) throw new Error(`${claimed} of ${rows} rows were claimed`);
+      claimed += chunk.length;
+      after = chunk.at(-1)?.expires_at ?? after;
+      waiting.push(...chunk.map(({ id }) => id));
+      // So that a cycle's claims meet its stores, as they do where refreshers keep up.
+      while (waiting.length > 4 * chunkSize && !failed)
+        await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  } finally {
+    claiming = false;
+    await working;
   }
-  claiming = false;
-  await Promise.all(working);
   return claimMs;
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { refreshBatchSize } from '../../lib/timing.ts';
+import { refreshBatchSize, refresherMemoryMb } from '../../lib/timing.ts';
 import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf } from './measure.ts';
 import { startPeer } from './peer.ts';
@@ -15,13 +15,17 @@ export const endToEnd: Measure = {
     const rig = await started();
     await rig.delay({});
     const ids = await rig.connect(count);
-    const floor = startPeer('floor-process.ts', {
-      databaseUrl: rig.databaseUrl,
-      tokenKeySecret: rig.tokenKeySecret,
-      tokenEndpoint: rig.tokenEndpoint('alpha'),
-      batchSize: refreshBatchSize,
-      ids,
-    } satisfies FloorOrder);
+    const floor = startPeer(
+      'floor-process.ts',
+      {
+        databaseUrl: rig.databaseUrl,
+        tokenKeySecret: rig.tokenKeySecret,
+        tokenEndpoint: rig.tokenEndpoint('alpha'),
+        batchSize: refreshBatchSize,
+        ids,
+      } satisfies FloorOrder,
+      refresherMemoryMb,
+    );
     const ours: number[] = [];
     const reference: number[] = [];
     const left = async () =>

@@ -95,10 +95,11 @@ async function take({ quick, rig: started, onProgress }: MeasureContext): Promis
   }
 }
 
-const filledAtOnce = 250_000;
+/** Rows of one statement. */
+export const filledAtOnce = 250_000;
 
 /** Tokens as long as sealed ones are; nobody opens them here. */
-async function fill(rig: Rig, count: number, expiresAt: string): Promise<void> {
+export async function fill(rig: Rig, count: number, expiresAt: string): Promise<void> {
   await rig.sql(
     `INSERT INTO integrations (user_id, provider, access_token, refresh_token, expires_at, last_refresh_success)
      SELECT gen_random_uuid(), ($2::text[])[1 + n % 4], md5(n::text) || repeat('a', 560), md5(n::text) || repeat('r', 400),

@@ -1,4 +1,4 @@
-import { refreshBatchSize } from '../../lib/timing.ts';
+import { refreshBatchSize, refresherMemoryMb } from '../../lib/timing.ts';
 import { median } from '../cost/fit.ts';
 import type { CronLoopOrder } from './cron-loop-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
@@ -21,12 +21,16 @@ export const refreshLatency: Measure = {
     const ids = await rig.connect(batches * refreshBatchSize);
     const sample = ids.slice(0, quick ? 8 : 60);
     await rig.delay(Object.fromEntries(providerNames.map((name) => [name, callMs])));
-    const cronLoop = startPeer('cron-loop-process.ts', {
-      databaseUrl: rig.databaseUrl,
-      tokenKeySecret: rig.tokenKeySecret,
-      tokenEndpoint: rig.tokenEndpoint(providerNames[0]),
-      ids: sample,
-    } satisfies CronLoopOrder);
+    const cronLoop = startPeer(
+      'cron-loop-process.ts',
+      {
+        databaseUrl: rig.databaseUrl,
+        tokenKeySecret: rig.tokenKeySecret,
+        tokenEndpoint: rig.tokenEndpoint(providerNames[0]),
+        ids: sample,
+      } satisfies CronLoopOrder,
+      refresherMemoryMb,
+    );
     try {
       onProgress('warming up');
       await refreshAll(rig, ids);

@@ -25,8 +25,8 @@ export const measures: readonly Measure[] = [
   scanIdle,
   claimAgeing,
   settingsSweep,
-  // From here on the queues feed their functions.
-  endToEnd,
   importTime,
   refreshCost,
+  // The last, as the queues feed their functions from then on.
+  endToEnd,
 ];

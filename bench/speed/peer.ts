@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { refresherMemoryMb } from '../../lib/timing.ts';
 import { heapFlags } from '../../local/cloud/execution-environment.ts';
 
 /** What one run of a peer took. */
@@ -17,9 +16,9 @@ export interface Peer {
   stop(): void;
 }
 
-/** Forks a file of this folder, with the heap of a refresher, so that neither collects more garbage than the other. It gets the order as its first message, and does it once for each message after that. */
-export function startPeer(file: string, order: object): Peer {
-  const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(refresherMemoryMb) });
+/** Forks a file of this folder, with the heap that Lambda gives the function it is compared with, so that neither collects more garbage. It gets the order as its first message, and does it once for each message after that. */
+export function startPeer(file: string, order: object, memoryMb: number): Peer {
+  const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(memoryMb) });
   const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));

@@ -1,4 +1,4 @@
-import { refreshBatchSize } from '../../lib/timing.ts';
+import { refreshBatchSize, refresherMemoryMb } from '../../lib/timing.ts';
 import type { FloorOrder } from './floor-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
 import { startPeer } from './peer.ts';
@@ -22,7 +22,7 @@ export const refreshThroughput: Measure = {
       batchSize: refreshBatchSize,
       ids,
     };
-    const floor = startPeer('floor-process.ts', order);
+    const floor = startPeer('floor-process.ts', order, refresherMemoryMb);
     try {
       onProgress('warming up');
       await floor.run();

@@ -1,4 +1,5 @@
 import { PurgeQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { scannerMemoryMb } from '../../lib/timing.ts';
 import type { BareScanOrder } from './bare-scan-process.ts';
 import { type Measure, ratioOf, sideBySide } from './measure.ts';
 import { startPeer } from './peer.ts';
@@ -25,11 +26,15 @@ export const scanThroughput: Measure = {
       region: 'us-east-1',
       credentials: { accessKeyId: 'bench', secretAccessKey: 'bench' },
     });
-    const bare = startPeer('bare-scan-process.ts', {
-      databaseUrl: rig.databaseUrl,
-      sqsEndpoint,
-      queueUrl,
-    } satisfies BareScanOrder);
+    const bare = startPeer(
+      'bare-scan-process.ts',
+      {
+        databaseUrl: rig.databaseUrl,
+        sqsEndpoint,
+        queueUrl,
+      } satisfies BareScanOrder,
+      scannerMemoryMb,
+    );
     const again = async () => {
       await sqs.send(new PurgeQueueCommand({ QueueUrl: queueUrl }));
       await release(rig);

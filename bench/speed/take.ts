@@ -3,7 +3,7 @@ import { type Failed, lineOf, type Taken } from './render.ts';
 
 /**
  * Takes one measure after the other. One that fails does not keep the others from being taken, and what was taken before
- * an interruption stays; without the system, nothing can be. `say` gets a line for each begin and end.
+ * an interruption stays. `say` gets a line for each begin and end.
  */
 export async function takeAll(
   measures: readonly Measure[],
@@ -12,21 +12,12 @@ export async function takeAll(
 ): Promise<{ readonly taken: Taken[]; readonly failed: Failed[] }> {
   const taken: Taken[] = [];
   const failed: Failed[] = [];
-  let systemFailed = false;
-  const rig: MeasureContext['rig'] = async () => {
-    try {
-      return await context.rig();
-    } catch (error) {
-      systemFailed = true;
-      throw error;
-    }
-  };
   for (const measure of measures) {
-    if (context.signal.aborted || systemFailed) break;
+    if (context.signal.aborted) break;
     say(`… ${measure.name}: ${measure.what}`);
     const beganAtMs = performance.now();
     try {
-      const outcome = await measure.run({ ...context, rig });
+      const outcome = await measure.run(context);
       taken.push({ measure, outcome });
       const seconds = Math.round((performance.now() - beganAtMs) / 1000);
       say(`  ${lineOf({ measure, outcome })}; took ${seconds} s`);

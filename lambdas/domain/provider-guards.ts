@@ -35,11 +35,13 @@ export interface Tally {
   readonly pending: number;
 }
 
-/** Whether what is pending settles if the limits are reached: they are not yet, and may be. */
+/**
+ * Whether the limits may still be reached, or reached by more, by what is pending. That they are reached here already
+ * decides nothing: what was answered before counts as well.
+ */
 export function isUndecided({ failing, answered, pending }: Tally, limits: GuardLimits): boolean {
-  const reached = (of: number, beside: number) =>
-    of >= limits.leastFailing && of >= limits.leastShare * (of + beside);
-  return !reached(failing, answered + pending) && reached(failing + pending, answered);
+  const atMost = failing + pending;
+  return pending > 0 && atMost >= limits.leastFailing && atMost >= limits.leastShare * (atMost + answered);
 }
 
 /**

@@ -42,7 +42,9 @@ export class InvocationMetrics {
   /** Writes what was collected and begins anew. `nowMs`: what time it is, in milliseconds since 1970. */
   flush(nowMs: number): void {
     const timestamp = Math.round(nowMs);
-    for (const { dimensions, metrics } of this.#sets.values()) {
+    const sets = [...this.#sets.values()];
+    this.#sets.clear();
+    for (const { dimensions, metrics } of sets) {
       const lines = new Metrics({ namespace: metricsNamespace, defaultDimensions: { ...dimensions } });
       for (const { name, unit, values } of metrics.values()) {
         for (const value of values) {
@@ -53,7 +55,6 @@ export class InvocationMetrics {
       }
       if (lines.hasStoredMetrics()) lines.publishStoredMetrics();
     }
-    this.#sets.clear();
   }
 
   #metric(name: string, unit: Unit, dimensions: Dimensions): Collected {

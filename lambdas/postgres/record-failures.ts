@@ -66,7 +66,7 @@ export interface RecordedFailure {
  * disconnection, since only a reconnection leads back from it (marked by an empty hash, which fits no token);
  * rows that were failing before Evergrant have no mark and count on. An operator's fault moves nothing but the hold.
  *
- * What is known of the provider as a whole goes before (`watch-providers.ts` has just looked at the same group). While
+ * What is known of the provider as a whole goes before (`watch-providers.ts` has just looked at it). While
  * its circuit is open, what says nothing about the grant moves what an operator's fault moves, the hold, and that no
  * further than `$11`: when the circuit closes, the next scan finds the row. While its disconnections are held, counting
  * and warning go on, and the first failure after that does what the count has come to by then; until then a row that

@@ -58,7 +58,7 @@ export interface GuardThatActed {
 }
 
 /**
- * Writes a group's failures down, and decides from them and from what is committed whether their providers are to
+ * Writes failures of a batch down, and decides from them and from what is committed whether their providers are to
  * blame. Distinct integrations count, by two rules:
  *
  * - For the circuit those that fail in a passing way, or whose provider refused our client. As long as the provider
@@ -101,7 +101,7 @@ WITH failure AS MATERIALIZED (
 ), able AS MATERIALIZED (
   SELECT c.provider, coalesce(NOT p.circuit_open, true) AS may_open,
          coalesce(p.disconnections_held_until <= now(), true) AS may_hold
-  FROM (SELECT DISTINCT provider FROM failure) AS c
+  FROM batch AS c
   LEFT JOIN evergrant.provider_states p USING (provider)
   WHERE coalesce(p.trusted_until <= now(), true)
 ), evidence AS (
@@ -150,7 +150,7 @@ WITH failure AS MATERIALIZED (
          sum(o.refreshed) FILTER (WHERE o.counted_at > h.circuit) AS for_circuit,
          sum(o.refreshed) FILTER (WHERE o.counted_at > h.refusal) AS for_refusal
   FROM evergrant.refresh_outcomes o, horizon h
-  WHERE o.provider = ANY ($2::text[]) AND o.counted_at > least(h.circuit, h.refusal)
+  WHERE o.provider = ANY ($5::text[]) AND o.counted_at > least(h.circuit, h.refusal)
   GROUP BY 1
 ), said AS (
   SELECT e.provider, mode() WITHIN GROUP (ORDER BY e.code) AS code
@@ -229,7 +229,10 @@ WHERE c.opened OR c.held`;
 /** Far more answered integrations than the failures of a provider that is worth calling. */
 const answeredUpTo = 5_000;
 
-/** Returns the guards that began to act; most of the time none. */
+/**
+ * Of each provider in `answers`, among which are those of all `failures`. Returns the guards that began to act; most of
+ * the time none.
+ */
 export function watchProviders(
   database: Database,
   failures: readonly ProviderFailure[],

@@ -11,7 +11,7 @@ export class GroupCommit<Item, Result> {
 
   /**
    * `write` returns one result per item, in their order. `mustSplit` tells whether an error may be the fault
-   * of a single item: then each item of the group is written alone, and only the faulty one fails.
+   * of a single item: then the group is written by halves, and these by theirs, and only the faulty one fails.
    */
   constructor(
     write: (items: readonly Item[]) => Promise<readonly Result[]>,
@@ -44,7 +44,9 @@ export class GroupCommit<Item, Result> {
       for (const [index, { resolve }] of group.entries()) resolve(results[index] as Result);
     } catch (error) {
       if (group.length > 1 && this.#mustSplit(error)) {
-        for (const member of group) await this.#writeGroup([member]);
+        const middle = group.length >> 1;
+        await this.#writeGroup(group.slice(0, middle));
+        await this.#writeGroup(group.slice(middle));
         return;
       }
       for (const { reject } of group) reject(error);

@@ -58,7 +58,9 @@ export class ProviderWatch {
     readonly kind: Failure['kind'];
     readonly release: () => void;
   }[] = [];
-  /** Failures that have been learned, and that no look has had yet. */
+  /** Attempts whose failure was about to be committed when providers were looked at. */
+  readonly #watched = new Set<StartedAttempt>();
+  /** Evidence that no look has had yet. */
   #unwatched: { readonly attempt: StartedAttempt; readonly failure: Failure }[] = [];
   readonly #probes: { readonly attempt: StartedAttempt; readonly outcome: Outcome }[] = [];
 
@@ -87,8 +89,8 @@ export class ProviderWatch {
   }
 
   /**
-   * Resolves when the batch's own attempts settle whether a failure is one of its integration or of the whole provider,
-   * or after `gatherMs`: failures that are written down one by one count for their integrations, and refused grants are
+   * Resolves when nothing that is pending in the batch could make a failure one of its whole provider any more, or when all
+   * has come that could, or after `gatherMs`: failures that are written down one by one count for their integrations, and refused grants are
    * disconnected, before there are enough of them to tell. Never throws.
    */
   async decided({ provider }: StartedAttempt, { kind }: Failure): Promise<void> {
@@ -100,21 +102,23 @@ export class ProviderWatch {
 
   /**
    * Looks whether a group of failures is their providers' doing, before it is committed: what is decided holds for this
-   * group as well. All that the batch has learned of these providers is looked at, once: those that waited together count
-   * before the first of them is committed, and a commit that is tried again is not looked at again. Without failures
-   * nothing is asked.
+   * group as well. All that the batch has learned of these providers counts: of those that waited together none is
+   * committed before. A commit that is tried again is not looked at again; without failures nothing is asked.
    */
   async watch(failures: readonly FailureOfAttempt[]): Promise<void> {
     const { database, settings, logger, remainingMs } = this.#parts;
-    const providers = new Set(failures.map(({ attempt }) => attempt.provider));
-    const evidence = this.#unwatched.filter(({ attempt }) => providers.has(attempt.provider));
-    this.#unwatched = this.#unwatched.filter(({ attempt }) => !providers.has(attempt.provider));
-    if (evidence.length === 0) return;
+    const fresh = failures.filter(
+      ({ attempt, failure }) => !this.#watched.has(attempt) && isEvidence(failure),
+    );
+    if (fresh.length === 0) return;
+    for (const { attempt } of fresh) this.#watched.add(attempt);
     if (remainingMs() < leastRemainingMs) {
-      logger.warn('no time left to watch providers', { count: evidence.length });
+      logger.warn('no time left to watch providers', { count: fresh.length });
       return;
     }
-    const concerned = new Set(evidence.map(({ attempt }) => attempt.provider));
+    const concerned = new Set(fresh.map(({ attempt }) => attempt.provider));
+    const evidence = this.#unwatched.filter(({ attempt }) => concerned.has(attempt.provider));
+    this.#unwatched = this.#unwatched.filter(({ attempt }) => !concerned.has(attempt.provider));
     try {
       const acted = await before(
         watchProviders(
@@ -139,6 +143,8 @@ export class ProviderWatch {
       );
       for (const guard of acted) this.#tell(guard);
     } catch (error) {
+      // Theirs, of those that are committed later; should these rows stand there already, integrations count all the same.
+      this.#unwatched.push(...evidence.filter(({ attempt }) => !this.#watched.has(attempt)));
       logger.error('providers not watched', { count: evidence.length, cause: errorFields(error) });
     }
   }

@@ -56,7 +56,8 @@ describe('whether failures are a provider’s doing', () => {
   it.each([
     ['a first failure of a full batch', { failing: 1, answered: 0, pending: 99 }, true],
     ['one short of half', { failing: 49, answered: 0, pending: 51 }, true],
-    ['half of them', { failing: 50, answered: 0, pending: 50 }, false],
+    ['half of them, and the rest may fail', { failing: 50, answered: 0, pending: 50 }, true],
+    ['all of them', { failing: 100, answered: 0, pending: 0 }, false],
     ['too few, whatever comes', { failing: 1, answered: 0, pending: 8 }, false],
     ['just enough, if all fail', { failing: 1, answered: 0, pending: 9 }, true],
     ['answered for most', { failing: 1, answered: 51, pending: 48 }, false],
@@ -66,15 +67,15 @@ describe('whether failures are a provider’s doing', () => {
     expect(isUndecided(tally, circuitLimits)).toBe(undecided);
   });
 
-  it('is settled when no way that the pending ones come to would change it, and only then', () => {
+  it('is settled when nothing is pending, or all of it failing would not be enough, and only then', () => {
     const count = fc.nat({ max: 120 });
     fc.assert(
       fc.property(count, count, count, (failing, answered, pending) => {
         const reachedWith = (more: number) =>
           failing + more >= circuitLimits.leastFailing &&
           failing + more >= circuitLimits.leastShare * (failing + answered + pending);
-        const ways = Array.from({ length: pending + 1 }, (_, more) => reachedWith(more));
-        expect(isUndecided({ failing, answered, pending }, circuitLimits)).toBe(new Set(ways).size === 2);
+        const ways = Array.from({ length: pending }, (_, more) => reachedWith(more + 1));
+        expect(isUndecided({ failing, answered, pending }, circuitLimits)).toBe(ways.includes(true));
       }),
     );
   });

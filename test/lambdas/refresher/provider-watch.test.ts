@@ -5,6 +5,7 @@ import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
 import type { StartedAttempt } from '../../../lambdas/postgres/start-attempts.ts';
 import { ProviderWatch } from '../../../lambdas/refresher/provider-watch.ts';
+import type { FailureOfAttempt } from '../../../lambdas/refresher/result-store.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 const down: Failure = {
@@ -22,6 +23,7 @@ const refused: Failure = {
   providerCode: null,
   invalidRefreshToken: true,
 };
+const refreshed = { kind: 'refreshed', tokens: {} } as Outcome;
 
 function attempts(count: number, provider = 'acme'): StartedAttempt[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -38,10 +40,14 @@ function attempts(count: number, provider = 'acme'): StartedAttempt[] {
   }));
 }
 
-/** Nothing here asks the database: whether a failure waits is decided by the batch alone. */
-const database: Database = { query: () => Promise.reject(new Error('nobody asks')) };
+/** Whether a failure waits is decided by the batch alone. */
+const unasked: Database = { query: () => Promise.reject(new Error('nobody asks')) };
 
-function watchOf(started: readonly StartedAttempt[], remainingMs = 40_000): ProviderWatch {
+function watchOf(
+  started: readonly StartedAttempt[],
+  remainingMs = 40_000,
+  database = unasked,
+): ProviderWatch {
   return new ProviderWatch(
     {
       database,
@@ -83,22 +89,23 @@ describe('a failure waits', () => {
     vi.useRealTimers();
   });
 
-  it('until half of its batch have failed, and all that wait are released together', async () => {
+  it('until all have come that may be part of an outage, and all that wait are released together', async () => {
     const [first, second, ...others] = attempts(20);
     const watch = watchOf([first!, second!, ...others]);
     watch.learned(first!, down);
     const waiting = [watch.decided(first!, down)];
     watch.learned(second!, down);
     waiting.push(watch.decided(second!, down));
-    for (const attempt of others.slice(0, 7)) watch.learned(attempt, down);
+    // Half of them: elsewhere so many may have been answered that it is no outage yet.
+    for (const attempt of others.slice(0, 17)) watch.learned(attempt, down);
     expect(await Promise.all(waiting.map(isOver))).toEqual([false, false]);
-    watch.learned(others[7]!, down);
+    watch.learned(others[17]!, down);
     expect(await Promise.all(waiting.map(isOver))).toEqual([true, true]);
-    expect(await isOver(watch.decided(others[7]!, down))).toBe(true);
+    expect(await isOver(watch.decided(others[17]!, down))).toBe(true);
   });
 
   it.each([
-    ['tokens', { kind: 'refreshed', tokens: {} } as Outcome],
+    ['tokens', refreshed],
     ['refusals of grants', refused],
   ])('until its provider has answered so many with %s that it is up', async (_, answer) => {
     const [first, ...others] = attempts(20);
@@ -122,28 +129,28 @@ describe('a failure waits', () => {
     expect(await isOver(waiting)).toBe(true);
   });
 
-  it('as a refusal until a fifth of its batch are refused, which holds disconnections for all of them', async () => {
-    const [first, second, ...others] = attempts(120);
-    const watch = watchOf([first!, second!, ...others]);
-    watch.learned(first!, refused);
-    const waiting = [watch.decided(first!, refused)];
-    watch.learned(second!, refused);
-    waiting.push(watch.decided(second!, refused));
-    for (const attempt of others.slice(0, 21)) watch.learned(attempt, refused);
-    expect(await Promise.all(waiting.map(isOver))).toEqual([false, false]);
-    watch.learned(others[21]!, refused);
-    expect(await Promise.all(waiting.map(isOver))).toEqual([true, true]);
-  });
-
-  it('as a refusal until so many are refreshed that it is its user’s doing, whatever else fails', async () => {
-    const [first, ...others] = attempts(100);
+  it('as a refusal until all have come that may be part of a mass refusal', async () => {
+    const [first, ...others] = attempts(40);
     const watch = watchOf([first!, ...others]);
     watch.learned(first!, refused);
     const waiting = watch.decided(first!, refused);
-    for (const attempt of others.slice(0, 80))
-      watch.learned(attempt, { kind: 'refreshed', tokens: {} } as Outcome);
+    for (const attempt of others.slice(0, 38)) watch.learned(attempt, refused);
     expect(await isOver(waiting)).toBe(false);
-    watch.learned(others[80]!, down);
+    watch.learned(others[38]!, refused);
+    expect(await isOver(waiting)).toBe(true);
+  });
+
+  it('as a refusal until so many are refreshed that it is its user’s doing, whatever else fails', async () => {
+    const [first, ...others] = attempts(200);
+    const watch = watchOf([first!, ...others]);
+    watch.learned(first!, refused);
+    const waiting = watch.decided(first!, refused);
+    // Of those that the provider did not answer nobody knows whether they would be refused.
+    for (const attempt of others.slice(0, 60)) watch.learned(attempt, down);
+    for (const attempt of others.slice(60, 172)) watch.learned(attempt, refreshed);
+    // 1 refused, 112 refreshed, 27 pending: 28 of 140 would be a fifth.
+    expect(await isOver(waiting)).toBe(false);
+    watch.learned(others[172]!, refreshed);
     expect(await isOver(waiting)).toBe(true);
   });
 
@@ -181,5 +188,78 @@ describe('a failure waits', () => {
     const watch = watchOf([first!, ...others], 4_000);
     watch.learned(first!, down);
     expect(await isOver(watch.decided(first!, down))).toBe(true);
+  });
+});
+
+describe('a look at providers', () => {
+  /** What a statement was given: integrations, then by provider what is refreshed and pending. */
+  interface Look {
+    readonly integrations: unknown;
+    readonly providers: unknown;
+    readonly refreshed: unknown;
+    readonly pending: unknown;
+  }
+  /** Takes down what it is asked for; the statement itself is tested against Postgres. */
+  function listening(answer: () => Promise<never[]> = () => Promise.resolve([])) {
+    const looks: Look[] = [];
+    const database: Database = {
+      query: (_, [integrations, , , , providers, refreshed, pending] = []) => {
+        looks.push({ integrations, providers, refreshed, pending });
+        return answer();
+      },
+    };
+    return { looks, database };
+  }
+  const group = (attempts: readonly StartedAttempt[], failure: Failure) =>
+    attempts.map((attempt) => ({ attempt, failure }) as FailureOfAttempt);
+
+  it('has all that the batch has learned of the provider, and is not repeated', async () => {
+    const { looks, database } = listening();
+    const [a, b, c, d] = attempts(4) as [StartedAttempt, StartedAttempt, StartedAttempt, StartedAttempt];
+    const [other] = attempts(1, 'other') as [StartedAttempt];
+    const watch = watchOf([a, b, c, d, other], 40_000, database);
+    for (const attempt of [a, b]) watch.learned(attempt, refused);
+    watch.learned(other, down);
+    watch.learned(c, refreshed);
+    await watch.watch(group([a], refused));
+    await watch.watch(group([a], refused));
+    expect(looks).toEqual([
+      { integrations: [a.id, b.id], providers: ['acme'], refreshed: [1], pending: [1] },
+    ]);
+    await watch.watch(group([other], down));
+    expect(looks[1]).toEqual({
+      integrations: [other.id],
+      providers: ['other'],
+      refreshed: [0],
+      pending: [0],
+    });
+  });
+
+  it('comes with each group, also where nothing new has been learned: less may be pending', async () => {
+    const { looks, database } = listening();
+    const [a, b, c] = attempts(3) as [StartedAttempt, StartedAttempt, StartedAttempt];
+    const watch = watchOf([a, b, c], 40_000, database);
+    for (const attempt of [a, b]) watch.learned(attempt, refused);
+    await watch.watch(group([a], refused));
+    watch.notCalled(c);
+    await watch.watch(group([b], refused));
+    expect(looks[1]).toEqual({ integrations: [], providers: ['acme'], refreshed: [0], pending: [0] });
+  });
+
+  it('that fails leaves what it had of others to the next', async () => {
+    let fails = true;
+    const { looks, database } = listening(() =>
+      fails ? Promise.reject(new Error('away')) : Promise.resolve([]),
+    );
+    const [a, b, c] = attempts(3) as [StartedAttempt, StartedAttempt, StartedAttempt];
+    const watch = watchOf([a, b, c], 40_000, database);
+    for (const attempt of [a, b, c]) watch.learned(attempt, refused);
+    await watch.watch(group([a], refused));
+    fails = false;
+    await watch.watch(group([b], refused));
+    expect(looks.map(({ integrations }) => integrations)).toEqual([
+      [a.id, b.id, c.id],
+      [b.id, c.id],
+    ]);
   });
 });
