@@ -84,7 +84,7 @@ async function take({ quick, rig: started, onProgress }: MeasureContext): Promis
       idle: await measureIdle(
         rig,
         rows,
-        quick ? { repetitions: 1, warmScans: 1 } : { repetitions: 5, warmScans: 5 },
+        quick ? { repetitions: 1, scansOfProcess: 2 } : { repetitions: 5, scansOfProcess: 10 },
         onProgress,
       ),
     };
@@ -148,11 +148,11 @@ function claimChunk(database: Database, after: Date | null, limit: number): Prom
 async function measureIdle(
   rig: Rig,
   rows: number,
-  { repetitions, warmScans }: { readonly repetitions: number; readonly warmScans: number },
+  { repetitions, scansOfProcess }: { readonly repetitions: number; readonly scansOfProcess: number },
   onProgress: (step: string) => void,
 ): Promise<Outcome> {
   onProgress(
-    `${repetitions * (2 + warmScans)} scans with nothing due among ${rows.toLocaleString('en-US')} rows`,
+    `${repetitions * (1 + scansOfProcess)} scans with nothing due among ${rows.toLocaleString('en-US')} rows`,
   );
   await rig.sql(`UPDATE integrations SET expires_at = now() + interval '1 day' WHERE expires_at <= now()`);
   await rig.sql('VACUUM (ANALYZE) integrations');
@@ -188,7 +188,7 @@ async function measureIdle(
     const before = new Map(await scansOfTable());
     const each: number[] = [];
     let walls = 0;
-    /** Of a new process and so many scans: its first one reads the catalogs as well, which those that follow have. */
+    /** Of a new process and so many scans: its first one reads the catalogs as well, so a few of them are an upper bound. */
     const activeMsOf = async (scans: number): Promise<number> => {
       const beganMs = await activeMs();
       for (let scan = 0; scan < scans; scan += 1) walls += (await rig.invoke('scanner', {})).durationMs;
@@ -197,13 +197,10 @@ async function measureIdle(
     };
     const firsts: number[] = [];
     for (let repetition = 0; repetition < repetitions; repetition += 1) {
-      const first = await activeMsOf(1);
-      firsts.push(first);
-      const withFirst = await activeMsOf(1 + warmScans);
-      // A difference taken once is noise, and may be below zero: what includes the first is an upper bound.
-      each.push(repetitions === 1 ? withFirst / (1 + warmScans) : (withFirst - first) / warmScans);
+      firsts.push(await activeMsOf(1));
+      each.push((await activeMsOf(scansOfProcess)) / scansOfProcess);
     }
-    const scans = repetitions * (2 + warmScans);
+    const scans = repetitions * (1 + scansOfProcess);
     const used = (await scansOfTable()).map(
       ([name, count]) => [name, count - (before.get(name) ?? 0)] as const,
     );

@@ -10,7 +10,7 @@ import {
 } from '../domain/provider-guards.ts';
 import { errorFields, type Logger } from '../observability/logger.ts';
 import type { InvocationMetrics } from '../observability/metrics.ts';
-import { type Database, withTimeout } from '../postgres/database.ts';
+import { type Database, isUnreachable, sqlState, withTimeout } from '../postgres/database.ts';
 import { type SettledProbes, settleProbes } from '../postgres/settle-probes.ts';
 import type { StartedAttempt } from '../postgres/start-attempts.ts';
 import { type GuardSettings, watchProviders } from '../postgres/watch-providers.ts';
@@ -44,6 +44,8 @@ interface Known {
   failing: number;
   /** Grants that the provider refused. */
   refused: number;
+  /** Both of these. */
+  readonly evidence: Failure[];
 }
 
 /**
@@ -74,10 +76,12 @@ export class ProviderWatch {
     const known = this.#of(attempt.provider);
     known.pending -= 1;
     if (outcome.kind === 'refreshed') known.refreshed += 1;
-    else if (outcome.kind === 'permanent') known.refused += 1;
-    else if (isEvidence(outcome)) known.failing += 1;
-    if (outcome.kind !== 'refreshed' && isEvidence(outcome))
+    else if (isEvidence(outcome)) {
+      known.evidence.push(outcome);
+      if (outcome.kind === 'permanent') known.refused += 1;
+      else known.failing += 1;
       this.#unwatched.push({ attempt, failure: outcome });
+    }
     this.#release(attempt);
     if (attempt.probe && hasCalled(outcome)) this.#probes.push({ attempt, outcome });
   }
@@ -93,11 +97,14 @@ export class ProviderWatch {
    * has come that could, or after `gatherMs`: failures that are written down one by one count for their integrations, and refused grants are
    * disconnected, before there are enough of them to tell. Never throws.
    */
-  async decided({ provider }: StartedAttempt, { kind }: Failure): Promise<void> {
-    if (!this.#isUndecided(provider, kind) || this.#parts.remainingMs() < leastRemainingMs) return;
+  async decided({ provider }: StartedAttempt, failure: Failure): Promise<void> {
+    const { kind } = failure;
+    // So that there is still time for the look.
+    const waitMs = Math.min(gatherMs, this.#parts.remainingMs() - leastRemainingMs);
+    if (waitMs <= 0 || !isEvidence(failure) || !this.#isUndecided(provider, kind)) return;
     const decision = Promise.withResolvers<void>();
     this.#waiting.push({ provider, kind, release: decision.resolve });
-    await before(decision.promise, gatherMs).catch(() => undefined);
+    await before(decision.promise, waitMs).catch(() => undefined);
   }
 
   /**
@@ -133,9 +140,7 @@ export class ProviderWatch {
             provider,
             refreshed: this.#of(provider).refreshed,
             pending: this.#of(provider).pending,
-            retryAfterSeconds: usualRetryAfter(
-              evidence.filter(({ attempt }) => attempt.provider === provider).map(({ failure }) => failure),
-            ),
+            retryAfterSeconds: usualRetryAfter(this.#of(provider).evidence),
           })),
           settings.guards,
         ),
@@ -143,7 +148,11 @@ export class ProviderWatch {
       );
       for (const guard of acted) this.#tell(guard);
     } catch (error) {
-      // Theirs, of those that are committed later; should these rows stand there already, integrations count all the same.
+      // A group that Postgres was away for is committed again, and looked at again. Of another error's group only what
+      // belongs to others is: theirs may be right. Should rows stand there already, integrations count all the same.
+      if (sqlState(error) === null || isUnreachable(error)) {
+        for (const { attempt } of fresh) this.#watched.delete(attempt);
+      }
       this.#unwatched.push(...evidence.filter(({ attempt }) => !this.#watched.has(attempt)));
       logger.error('providers not watched', { count: evidence.length, cause: errorFields(error) });
     }
@@ -225,7 +234,13 @@ export class ProviderWatch {
   }
 
   #of(provider: string): Known {
-    const known = this.#known.get(provider) ?? { refreshed: 0, pending: 0, failing: 0, refused: 0 };
+    const known = this.#known.get(provider) ?? {
+      refreshed: 0,
+      pending: 0,
+      failing: 0,
+      refused: 0,
+      evidence: [],
+    };
     this.#known.set(provider, known);
     return known;
   }

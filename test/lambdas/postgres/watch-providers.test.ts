@@ -147,9 +147,24 @@ describe('a circuit opens', () => {
     expect(await watch(many(1, 'transient'))).toMatchObject([{ opened: true, failing: 10, answered: 0 }]);
   });
 
+  it('not beside many that were refreshed elsewhere, also where nothing new has failed', async () => {
+    await refreshed(100);
+    expect(await watch(many(12, 'transient'), { pending: 100 })).toEqual([]);
+    expect(await watch([])).toEqual([]);
+    await watch(many(90, 'transient'), { pending: 100 });
+    expect(await watch([])).toMatchObject([{ opened: true, failing: 102, answered: 100 }]);
+  });
+
   it('for the provider that fails, and no other', async () => {
     const other = many(9, 'transient').map((failure) => ({ ...failure, provider: 'other' }));
-    expect(await watch([...many(10, 'transient'), ...other])).toMatchObject([{ provider }]);
+    const answersOf = (of: string) => ({ provider: of, refreshed: 0, pending: 0, retryAfterSeconds: 0 });
+    const acted = await watchProviders(
+      db.database,
+      [...many(10, 'transient'), ...other],
+      [answersOf(provider), answersOf('other')],
+      guards,
+    );
+    expect(acted).toMatchObject([{ provider, opened: true }]);
     expect(await state('other')).toBeUndefined();
   });
 
@@ -401,7 +416,6 @@ function expectedDecisions(groups: readonly Group[]): { opened: boolean; held: b
     const refused = [...rows((each) => each.kind === 'permanent')].filter(
       (row) => first(row, true) > at - guards.massRefusalWindowSeconds,
     ).length;
-    if (failures.length === 0) return { opened: false, held: false };
     const opened = !open && failing >= 10 && 2 * failing >= failing + answered + pending;
     const held = at >= heldUntil && refused >= 20 && 5 * refused >= refused + answeredNow + pending;
     open ||= opened;

@@ -100,6 +100,23 @@ describe('a group commit', () => {
     expect(written.toSorted()).toEqual(['a', 'b', 'c']);
   });
 
+  it('finds such an item by halves', async () => {
+    let writes = 0;
+    const commit = new GroupCommit(
+      async (items: readonly number[]) => {
+        writes += 1;
+        await turn();
+        if (items.includes(123)) throw new Error('refused');
+        return items;
+      },
+      { mustSplit: () => true },
+    );
+    const settled = await Promise.allSettled(Array.from({ length: 200 }, (_, item) => commit.commit(item)));
+    expect(settled.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []))).toEqual([123]);
+    // One for the first, which was alone, one for the others, and two for each halving of 199.
+    expect(writes).toBeLessThanOrEqual(2 + 2 * Math.ceil(Math.log2(199)));
+  });
+
   it('does not try an item alone again that was alone already', async () => {
     let writes = 0;
     const commit = new GroupCommit(

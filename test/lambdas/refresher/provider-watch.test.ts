@@ -1,8 +1,9 @@
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Failure, Outcome } from '../../../lambdas/domain/outcome.ts';
 import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
-import type { Database } from '../../../lambdas/postgres/database.ts';
+import { type Database, DatabaseUnavailable } from '../../../lambdas/postgres/database.ts';
 import type { StartedAttempt } from '../../../lambdas/postgres/start-attempts.ts';
 import { ProviderWatch } from '../../../lambdas/refresher/provider-watch.ts';
 import type { FailureOfAttempt } from '../../../lambdas/refresher/result-store.ts';
@@ -183,6 +184,31 @@ describe('a failure waits', () => {
     expect(await isOver(waiting)).toBe(false);
   });
 
+  it('not when it says nothing of its provider', async () => {
+    const [first, ...others] = attempts(20);
+    const watch = watchOf([first!, ...others]);
+    const ours: Failure = {
+      kind: 'operator',
+      code: 'token_key_unknown',
+      httpStatus: null,
+      providerCode: null,
+      fix: '',
+    };
+    watch.learned(first!, ours);
+    expect(await isOver(watch.decided(first!, ours))).toBe(true);
+  });
+
+  it('no longer than leaves time for a look', async () => {
+    const [first, ...others] = attempts(20);
+    const watch = watchOf([first!, ...others], 5_300);
+    watch.learned(first!, down);
+    const waiting = watch.decided(first!, down);
+    await vi.advanceTimersByTimeAsync(299);
+    expect(await isOver(waiting)).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await isOver(waiting)).toBe(true);
+  });
+
   it('not at all when the time of the function is short', async () => {
     const [first, ...others] = attempts(20);
     const watch = watchOf([first!, ...others], 4_000);
@@ -198,13 +224,14 @@ describe('a look at providers', () => {
     readonly providers: unknown;
     readonly refreshed: unknown;
     readonly pending: unknown;
+    readonly retryAfter: unknown;
   }
   /** Takes down what it is asked for; the statement itself is tested against Postgres. */
   function listening(answer: () => Promise<never[]> = () => Promise.resolve([])) {
     const looks: Look[] = [];
     const database: Database = {
-      query: (_, [integrations, , , , providers, refreshed, pending] = []) => {
-        looks.push({ integrations, providers, refreshed, pending });
+      query: (_, [integrations, , , , providers, refreshed, pending, retryAfter] = []) => {
+        looks.push({ integrations, providers, refreshed, pending, retryAfter });
         return answer();
       },
     };
@@ -224,10 +251,10 @@ describe('a look at providers', () => {
     await watch.watch(group([a], refused));
     await watch.watch(group([a], refused));
     expect(looks).toEqual([
-      { integrations: [a.id, b.id], providers: ['acme'], refreshed: [1], pending: [1] },
+      { integrations: [a.id, b.id], providers: ['acme'], refreshed: [1], pending: [1], retryAfter: [0] },
     ]);
     await watch.watch(group([other], down));
-    expect(looks[1]).toEqual({
+    expect(looks[1]).toMatchObject({
       integrations: [other.id],
       providers: ['other'],
       refreshed: [0],
@@ -243,23 +270,39 @@ describe('a look at providers', () => {
     await watch.watch(group([a], refused));
     watch.notCalled(c);
     await watch.watch(group([b], refused));
-    expect(looks[1]).toEqual({ integrations: [], providers: ['acme'], refreshed: [0], pending: [0] });
+    expect(looks[1]).toMatchObject({ integrations: [], providers: ['acme'], refreshed: [0], pending: [0] });
   });
 
-  it('that fails leaves what it had of others to the next', async () => {
-    let fails = true;
-    const { looks, database } = listening(() =>
-      fails ? Promise.reject(new Error('away')) : Promise.resolve([]),
-    );
+  it('that fails leaves what it had to the next: a group that Postgres was away for comes again', async () => {
+    let failsBy: Error | null = new DatabaseUnavailable('away');
+    const { looks, database } = listening(() => (failsBy ? Promise.reject(failsBy) : Promise.resolve([])));
     const [a, b, c] = attempts(3) as [StartedAttempt, StartedAttempt, StartedAttempt];
     const watch = watchOf([a, b, c], 40_000, database);
     for (const attempt of [a, b, c]) watch.learned(attempt, refused);
     await watch.watch(group([a], refused));
-    fails = false;
+    await watch.watch(group([a], refused));
+    // What Postgres refuses for its values would spoil each look.
+    failsBy = Object.assign(new pg.DatabaseError('no such value', 1, 'error'), { code: '22003' });
+    await watch.watch(group([a], refused));
+    failsBy = null;
+    await watch.watch(group([a], refused));
     await watch.watch(group([b], refused));
-    expect(looks.map(({ integrations }) => integrations)).toEqual([
-      [a.id, b.id, c.id],
-      [b.id, c.id],
+    const sets = looks.map(({ integrations }) => new Set(integrations as string[]));
+    expect(sets).toEqual([
+      new Set([a.id, b.id, c.id]),
+      new Set([a.id, b.id, c.id]),
+      new Set([a.id, b.id, c.id]),
+      new Set([b.id, c.id]),
     ]);
+  });
+
+  it('goes by what most of the batch were asked to wait, whenever they were looked at', async () => {
+    const { looks, database } = listening();
+    const [a, b] = attempts(2) as [StartedAttempt, StartedAttempt];
+    const watch = watchOf([a, b], 40_000, database);
+    for (const attempt of [a, b]) watch.learned(attempt, { ...down, retryAfterSeconds: 800 } as Failure);
+    await watch.watch(group([a], down));
+    await watch.watch(group([b], down));
+    expect(looks.map(({ retryAfter }) => retryAfter)).toEqual([[800], [800]]);
   });
 });
