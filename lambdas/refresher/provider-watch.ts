@@ -93,9 +93,9 @@ export class ProviderWatch {
   }
 
   /**
-   * Resolves when nothing that is pending in the batch could make a failure one of its whole provider any more, or when all
-   * has come that could, or after `gatherMs`: failures that are written down one by one count for their integrations, and refused grants are
-   * disconnected, before there are enough of them to tell. Never throws.
+   * Resolves when nothing that is pending in the batch could make a failure one of its whole provider any more, or when
+   * all has come that could, or after `gatherMs`: failures that are written down one by one count for their
+   * integrations, and refused grants are disconnected, before there are enough of them to tell. Never throws.
    */
   async decided({ provider }: StartedAttempt, failure: Failure): Promise<void> {
     const { kind } = failure;
@@ -110,7 +110,8 @@ export class ProviderWatch {
   /**
    * Looks whether a group of failures is their providers' doing, before it is committed: what is decided holds for this
    * group as well. All that the batch has learned of these providers counts: of those that waited together none is
-   * committed before. A commit that is tried again is not looked at again; without failures nothing is asked.
+   * committed before. A group that was looked at is not again when its commit is tried again; without failures nothing
+   * is asked.
    */
   async watch(failures: readonly FailureOfAttempt[]): Promise<void> {
     const { database, settings, logger, remainingMs } = this.#parts;

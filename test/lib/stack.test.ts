@@ -127,7 +127,7 @@ describe('queues', () => {
       mappings.map(([, { Properties }]) => [Properties.FunctionName.Ref, Properties]),
     );
     for (const [stage, concurrency, batch] of [
-      ['refresher', 5, { BatchSize: 100, MaximumBatchingWindowInSeconds: 1 }],
+      ['refresher', 5, { BatchSize: 200, MaximumBatchingWindowInSeconds: 1 }],
       ['notifier', 2, { BatchSize: 1 }],
     ] as const) {
       const [id, { Properties }] = functionOf(stage);
