@@ -76,7 +76,7 @@ export const settingsSchema = z
     refreshWindowSeconds: whole(60, 30 * 86_400).default(600),
     /** Between two attempts on a failing integration, spread by half either way; by default the scan interval. */
     retryDelaySeconds: whole(1, 86_400).optional(),
-    /** Time-out of one call to a token endpoint. The TLS handshakes of a full batch alone may take one. */
+    /** Time-out of one call to a token endpoint. The TLS handshakes of a full batch may take a second by themselves. */
     callTimeoutSeconds: whole(3, 60).default(10),
     warningThreshold: count.default(defaultPolicy.warningThreshold),
     disconnectThreshold: count.default(defaultPolicy.disconnectThreshold),

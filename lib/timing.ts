@@ -93,12 +93,12 @@ export function timingOf(settings: Settings): Timing {
 export const refreshBatchSize = 200;
 
 /**
- * Of the refresher. Lambda gives CPU in proportion to memory, and a price for both: so much that each
- * call of a batch has the part of a core in which its answer is committed soon, 0.3 % of one.
+ * Memory of the refresher. Lambda gives CPU in proportion to it: so much that each call of a batch has 0.3 % of a core,
+ * with which its answer is committed soon.
  */
 export const refresherMemoryMb = 1_024;
 
-/** A scan of a million integrations lasts a quarter of its time with it: docs/cost.md, "Does it keep up". */
+/** Memory of the scanner. A scan of a million integrations lasts a quarter of its time with it: docs/cost.md, "Does it keep up". */
 export const scannerMemoryMb = 512;
 
 /** Messages gather this long for a fuller batch: fewer statements per refresh. */

@@ -16,7 +16,10 @@ export interface Peer {
   stop(): void;
 }
 
-/** Forks a file of this folder, with the heap that Lambda gives the function it is compared with, so that neither collects more garbage. It gets the order as its first message, and does it once for each message after that. */
+/**
+ * Forks a file of this folder. It gets the order as its first message, and does it once for each message after that.
+ * `memoryMb`: of the function that it is compared with, so that neither collects more garbage.
+ */
 export function startPeer(file: string, order: object, memoryMb: number): Peer {
   const child = fork(path.join(import.meta.dirname, file), { execArgv: heapFlags(memoryMb) });
   const ended = new Promise<never>((_, reject) => {

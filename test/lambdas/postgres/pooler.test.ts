@@ -4,7 +4,6 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { migrate } from '../../../lambdas/migrator/migrate.ts';
 import { history } from '../../../lambdas/operator/history.ts';
 import { keys } from '../../../lambdas/operator/keys.ts';
@@ -59,6 +58,7 @@ import { ProviderClients } from '../../../lambdas/secrets/provider-clients.ts';
 import { SecretReader } from '../../../lambdas/secrets/secret-reader.ts';
 import { startSecrets } from '../../support/aws.ts';
 import { type IntegrationRow, type TestDatabase, testDatabase } from '../../support/database.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 import { orWhyNot, type PgBouncer, pgBouncerProgram, startPgBouncer } from '../../support/pgbouncer.ts';
 import { certain, endless, lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
@@ -172,16 +172,7 @@ async function wholeWay(
   expect(await measureTokens(database, { expiredUpTo: 10, countUpTo: 10 })).toMatchObject({
     connected: expect.any(Number),
   });
-  const guards = {
-    circuit: circuitLimits,
-    massRefusal: massRefusalLimits,
-    circuitWindowSeconds: 300,
-    circuitCooldownSeconds: 0,
-    maxRetryAfterSeconds: 3_600,
-    massRefusalWindowSeconds: 900,
-    disconnectionHoldSeconds: 60,
-    memorySeconds: 2_100,
-  };
+  const guards = { ...guardSettings, circuitCooldownSeconds: 0, disconnectionHoldSeconds: 60 };
   const own = `${row.provider}-${row.id}`;
   const many = Array.from({ length: 10 }, () => ({
     integrationId: randomUUID(),

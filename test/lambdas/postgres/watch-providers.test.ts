@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { closeCircuit } from '../../../lambdas/postgres/close-circuit.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
 import { openCircuit } from '../../../lambdas/postgres/open-circuit.ts';
@@ -9,12 +8,12 @@ import { readProviderStates } from '../../../lambdas/postgres/read-provider-stat
 import { recordOutcomes } from '../../../lambdas/postgres/record-outcomes.ts';
 import {
   type BatchAnswers,
-  type GuardSettings,
   type ProviderFailure,
   watchProviders,
 } from '../../../lambdas/postgres/watch-providers.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
 import { explain, rowsRead } from '../../support/explain.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -23,16 +22,6 @@ beforeAll(async () => {
 beforeEach(() => db.clear());
 afterAll(() => db.end());
 
-const guards: GuardSettings = {
-  circuit: circuitLimits,
-  massRefusal: massRefusalLimits,
-  circuitWindowSeconds: 300,
-  circuitCooldownSeconds: 150,
-  maxRetryAfterSeconds: 3_600,
-  massRefusalWindowSeconds: 900,
-  disconnectionHoldSeconds: 43_200,
-  memorySeconds: 2_100,
-};
 const provider = 'acme';
 type Kind = 'transient' | 'permanent' | 'operator';
 const codes = { transient: 'http_503', permanent: 'invalid_grant', operator: 'invalid_client' };
@@ -54,7 +43,7 @@ const watch = (
     database,
     failures,
     [{ provider, refreshed: 0, pending: 0, retryAfterSeconds: 0, ...answers }],
-    guards,
+    guardSettings,
   );
 
 /** As if what is written down had been so much earlier. */
@@ -162,7 +151,7 @@ describe('a circuit opens', () => {
       db.database,
       [...many(10, 'transient'), ...other],
       [answersOf(provider), answersOf('other')],
-      guards,
+      guardSettings,
     );
     expect(acted).toMatchObject([{ provider, opened: true }]);
     expect(await state('other')).toBeUndefined();
@@ -347,7 +336,7 @@ it('reads the failures of the providers concerned, and no others', async () => {
       database,
       [{ ...failed('transient'), provider: 'p7' }],
       [{ provider: 'p7', refreshed: 0, pending: 0, retryAfterSeconds: 0 }],
-      guards,
+      guardSettings,
     ),
   );
   const onTable = plan.filter(
@@ -399,7 +388,7 @@ function expectedDecisions(groups: readonly Group[]): { opened: boolean; held: b
   return groups.map(({ secondsLater, failures, refreshed: answeredNow, pending }) => {
     at += secondsLater;
     seen.push(...failures.map((failure) => ({ ...failure, at })));
-    const known = seen.filter((each) => each.at > at - guards.memorySeconds);
+    const known = seen.filter((each) => each.at > at - guardSettings.memorySeconds);
     const rows = (wanted: (each: (typeof seen)[number]) => boolean) =>
       new Set(known.filter(wanted).map(({ row }) => row));
     const first = (row: number, refusal: boolean) =>
@@ -408,18 +397,18 @@ function expectedDecisions(groups: readonly Group[]): { opened: boolean; held: b
           .filter((each) => each.row === row && (each.kind === 'permanent') === refusal)
           .map((each) => each.at),
       );
-    const recent = at - guards.circuitWindowSeconds;
+    const recent = at - guardSettings.circuitWindowSeconds;
     const answered = rows((each) => each.kind === 'permanent' && each.at > recent).size + answeredNow;
     const failingRows = [...rows((each) => each.kind !== 'permanent' && each.at > recent)];
     const failing =
       answered > 0 ? failingRows.filter((row) => first(row, false) > recent).length : failingRows.length;
     const refused = [...rows((each) => each.kind === 'permanent')].filter(
-      (row) => first(row, true) > at - guards.massRefusalWindowSeconds,
+      (row) => first(row, true) > at - guardSettings.massRefusalWindowSeconds,
     ).length;
     const opened = !open && failing >= 10 && 2 * failing >= failing + answered + pending;
     const held = at >= heldUntil && refused >= 20 && 5 * refused >= refused + answeredNow + pending;
     open ||= opened;
-    if (held) heldUntil = at + guards.disconnectionHoldSeconds;
+    if (held) heldUntil = at + guardSettings.disconnectionHoldSeconds;
     return { opened, held };
   });
 }

@@ -2,7 +2,6 @@ import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import {
@@ -19,6 +18,7 @@ import { dialects } from '../../../local/dialects/dialects.ts';
 import { TokenServer } from '../../../local/dialects/token-server.ts';
 import { startSecrets } from '../../support/aws.ts';
 import { type IntegrationOverrides, type TestDatabase, testDatabase } from '../../support/database.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { granted, startTokenEndpoint } from '../../support/token-endpoint.ts';
@@ -76,16 +76,7 @@ const settings: RefreshSettings = {
   shortLifetimeSeconds: 600,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
-  guards: {
-    circuit: circuitLimits,
-    massRefusal: massRefusalLimits,
-    circuitWindowSeconds: 300,
-    circuitCooldownSeconds: 150,
-    maxRetryAfterSeconds: 3_600,
-    massRefusalWindowSeconds: 900,
-    disconnectionHoldSeconds: 43_200,
-    memorySeconds: 2_100,
-  },
+  guards: guardSettings,
 };
 
 async function sealedRow(token: string, overrides: IntegrationOverrides = {}) {

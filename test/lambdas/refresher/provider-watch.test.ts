@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Failure, Outcome } from '../../../lambdas/domain/outcome.ts';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { type Database, DatabaseUnavailable } from '../../../lambdas/postgres/database.ts';
 import type { StartedAttempt } from '../../../lambdas/postgres/start-attempts.ts';
 import { ProviderWatch } from '../../../lambdas/refresher/provider-watch.ts';
 import type { FailureOfAttempt } from '../../../lambdas/refresher/result-store.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 
 const down: Failure = {
@@ -53,16 +53,7 @@ function watchOf(
     {
       database,
       settings: {
-        guards: {
-          circuit: circuitLimits,
-          massRefusal: massRefusalLimits,
-          circuitWindowSeconds: 300,
-          circuitCooldownSeconds: 150,
-          maxRetryAfterSeconds: 3_600,
-          massRefusalWindowSeconds: 900,
-          disconnectionHoldSeconds: 43_200,
-          memorySeconds: 2_100,
-        },
+        guards: guardSettings,
       },
       logger: silentLogger(),
       metrics: new InvocationMetrics(),

@@ -5,7 +5,6 @@ import { startFauxqs } from 'fauxqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import {
@@ -31,6 +30,7 @@ import {
   type TestDatabase,
   testDatabase,
 } from '../../support/database.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 import { startProxy, through } from '../../support/proxy.ts';
 import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
@@ -87,16 +87,7 @@ const settings: RefreshSettings = {
   lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
   tokensAtRest: 'sealed',
   steps: thresholdSteps(defaultPolicy),
-  guards: {
-    circuit: circuitLimits,
-    massRefusal: massRefusalLimits,
-    circuitWindowSeconds: 300,
-    circuitCooldownSeconds: 150,
-    maxRetryAfterSeconds: 3_600,
-    massRefusalWindowSeconds: 900,
-    disconnectionHoldSeconds: 43_200,
-    memorySeconds: 2_100,
-  },
+  guards: guardSettings,
 };
 
 function parts(

@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { metricNames, type RefreshMessage } from '../../../lambdas/contract.ts';
 import { defaultPolicy, thresholdSteps } from '../../../lambdas/domain/policy.ts';
-import { circuitLimits, massRefusalLimits } from '../../../lambdas/domain/provider-guards.ts';
 import { InvocationMetrics } from '../../../lambdas/observability/metrics.ts';
 import { claimDue } from '../../../lambdas/postgres/claim-due.ts';
 import type { Database } from '../../../lambdas/postgres/database.ts';
@@ -14,6 +13,7 @@ import { Queue } from '../../../lambdas/sqs/queue.ts';
 import { type Queues, startQueues } from '../../../local/cloud/queues.ts';
 import { startSecrets } from '../../support/aws.ts';
 import { type TestDatabase, testDatabase } from '../../support/database.ts';
+import { guardSettings } from '../../support/guard-settings.ts';
 import { lapsePolicy } from '../../support/results.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { granted, startTokenEndpoint, type TokenEndpoint } from '../../support/token-endpoint.ts';
@@ -81,16 +81,7 @@ function parts(changes: Partial<RefreshParts> = {}, shortLifetimeSeconds = 600):
       lapseWarningSeconds: lapsePolicy.lapseWarningSeconds,
       tokensAtRest: 'plain',
       steps: thresholdSteps(defaultPolicy),
-      guards: {
-        circuit: circuitLimits,
-        massRefusal: massRefusalLimits,
-        circuitWindowSeconds: 300,
-        circuitCooldownSeconds: 150,
-        maxRetryAfterSeconds: 3_600,
-        massRefusalWindowSeconds: 900,
-        disconnectionHoldSeconds: 43_200,
-        memorySeconds: 2_100,
-      },
+      guards: guardSettings,
     },
     ...changes,
   };
